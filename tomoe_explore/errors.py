@@ -1,0 +1,116 @@
+"""Every error of the package: small classes under one parent, each naming one kind of fault.
+
+A message says what was expected, what came, and where. ``kind`` is the short word that is stored in the
+``status`` of a failed reduction and shown to users, so that failures can be counted by kind.
+"""
+
+from __future__ import annotations
+
+
+class TomoeError(Exception):
+    """Parent of all errors raised on purpose by this package.
+
+    Examples
+    --------
+    >>> from tomoe_explore.errors import TomoeError, TruncatedFilmError
+    >>> issubclass(TruncatedFilmError, TomoeError)
+    True
+    """
+
+    kind = "error"
+
+
+class FilmError(TomoeError):
+    """A film cannot be read or is not what its header says."""
+
+    kind = "film"
+
+
+class NotFitsError(FilmError):
+    """The file is not a FITS file."""
+
+    kind = "not-fits"
+
+
+class TruncatedFilmError(FilmError):
+    """The file ends before the pixels its header announces."""
+
+    kind = "truncated"
+
+
+class FilmShapeError(FilmError):
+    """The pixels have a shape or type that no Tomo-e film has."""
+
+    kind = "shape"
+
+
+class MissingKeywordError(FilmError):
+    """A header keyword that is needed is absent or cannot be understood."""
+
+    kind = "keyword"
+
+
+class CalibrationError(TomoeError):
+    """A master dark or flat does not belong to the film, or cannot be made."""
+
+    kind = "calibration"
+
+
+class NoMastersError(CalibrationError):
+    """No master dark or flat of this detector is known."""
+
+    kind = "no-masters"
+
+
+class RefcatError(TomoeError):
+    """A reference catalog lacks columns, or has values that make no sense."""
+
+    kind = "refcat"
+
+
+class NoReferenceStarsError(RefcatError):
+    """The reference catalog has no (or too few) stars where the film points."""
+
+    kind = "no-reference-stars"
+
+
+class AstrometryError(TomoeError):
+    """The stars of a film could not be matched with the reference catalog."""
+
+    kind = "astrometry"
+
+
+class ZeropointError(TomoeError):
+    """Too few good stars to tie the fluxes of a film to the reference catalog."""
+
+    kind = "zeropoint"
+
+
+class SchemaError(TomoeError):
+    """A table does not have the columns that ``schema.py`` promises."""
+
+    kind = "schema"
+
+
+class ArchiveError(TomoeError):
+    """The archive is missing, read-only, or refuses what was asked."""
+
+    kind = "archive"
+
+
+class NotFoundError(ArchiveError):
+    """No product, reduction or source has this id; or no file is there to work on."""
+
+    kind = "not-found"
+
+
+class TooManyRowsError(ArchiveError):
+    """A read would return more rows than the guard allows."""
+
+    kind = "too-many-rows"
+
+
+class ParameterError(TomoeError, ValueError):
+    """A parameter has a name or value that is not understood; the message names the valid ones."""
+
+    kind = "parameter"
