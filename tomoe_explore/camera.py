@@ -221,6 +221,46 @@ def vignetting(radius_deg: ArrayLike) -> NDArray[np.float64]:
     return np.interp(np.asarray(radius_deg, float), [0.0, 2.0, 4.5], [1.0, 1.0, 0.5])
 
 
+# --- atmosphere ----------------------------------------------------------------------------------
+def airmass(ra: float, dec: float, mjd_utc: float) -> float:
+    """Airmass of a position (deg, ICRS) seen from Kiso; at most 38, its value at the horizon.
+
+    Notes
+    -----
+    Kasten & Young (1989); sidereal time to some arcseconds (Meeus, Astronomical Algorithms, 12.4), no refraction:
+    ample for extinction and scintillation.
+
+    Examples
+    --------
+    >>> round(airmass(312.0, -12.0, 59075.55), 2)
+    1.49
+    """
+    sidereal_deg = 280.46061837 + 360.98564736629 * (mjd_utc - 51544.5) + LONGITUDE_DEG
+    hour_angle, delta, phi = np.radians([sidereal_deg - ra, dec, LATITUDE_DEG])
+    sin_altitude = np.sin(phi) * np.sin(delta) + np.cos(phi) * np.cos(delta) * np.cos(hour_angle)
+    altitude_deg = max(float(np.degrees(np.arcsin(sin_altitude))), 0.0)
+    return float(1.0 / (np.sin(np.radians(altitude_deg)) + 0.50572 * (altitude_deg + 6.07995) ** -1.6364))
+
+
+def scintillation(airmass: float, exptime_s: float) -> float:
+    """Relative rms of a star's flux from scintillation, by Young's formula.
+
+    Notes
+    -----
+    ``0.09 D^(-2/3) X^1.75 exp(-h / 8000 m) / sqrt(2 t)`` with D in cm (Young 1967, AJ 72, 747; the form of
+    Gilliland & Brown 1988). Osborn et al. (2015) find a median 1.5 times larger over many sites.
+
+    Examples
+    --------
+    >>> round(scintillation(1.0, 0.5), 4)
+    0.0035
+    """
+    aperture_cm = 100 * APERTURE_M
+    return float(
+        0.09 * aperture_cm ** (-2 / 3) * airmass**1.75 * np.exp(-ALTITUDE_M / 8000.0) / np.sqrt(2 * exptime_s)
+    )
+
+
 # --- file names ----------------------------------------------------------------------------------
 Prefix = Literal["r", "s", "n"]
 _NAME = re.compile(r"^([a-z])TMQ([1-4])(\d{4})(\d{2})(\d{2})(\d{8})(\d{2})\.fits?(\.fz|\.gz)?$")

@@ -124,7 +124,7 @@ class Film:
         """Number of frames."""
         return self.exposure.n_frames
 
-    def blocks(self, first: int = 0, *, size: int = 6) -> Iterator[tuple[int, NDArray[np.int16] | Floats]]:
+    def blocks(self, first: int = 0, *, size: int = 18) -> Iterator[tuple[int, NDArray[np.int16] | Floats]]:
         """Blocks of at most ``size`` frames from frame ``first`` on, each with the number of its first frame."""
         for start in range(first, self.n_frames, size):
             yield start, self.source.read(start, min(start + size, self.n_frames))
@@ -221,6 +221,9 @@ class Master:
         Median before normalisation, and robust scatter; ADU.
     bad : ndarray of bool
         ``(NY, NX)``; pixels not to be used (hot, dead, unstable).
+    noise_variance : float
+        Median over pixels of the variance in time of one frame, ADU^2: a dark's gives the read noise, a flat's
+        the gain. NaN where unknown.
     """
 
     master_id: str
@@ -230,6 +233,7 @@ class Master:
     level: float
     rms: float
     bad: NDArray[np.bool_]
+    noise_variance: float = float("nan")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,244 @@
+"""Step 4: where the film points, from its stars.
+
+The header's position only has to be within some arcminutes: detections vote for an offset and a rotation, the winner is
+refined to an affine map, then to a distortion of third order where there are stars enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from tomoe_explore.camera import NX, NY, PIXEL_SCALE
+from tomoe_explore.data import Refcat
+from tomoe_explore.errors import AstrometryError, NoReferenceStarsError
+from tomoe_explore.kernels.matching import vote
+from tomoe_explore.reduction.values import Detections, Doubles, Solution
+
+CRPIX = (NX / 2 + 0.5, NY / 2 + 0.5)  #: FITS reference pixel: the centre of the trimmed frame
+MIN_STARS = 6  #: fewest matched stars of a solution
+BIN_PX = 6.0  #: of the vote
+N_BRIGHT = 150  #: detections that vote
+
+
+@dataclass(frozen=True)
+class _Map:
+    """Pixel offsets (u, v) to tangent-plane offsets (xi, eta), deg: coefficients of the monomials of `_terms`."""
+
+    crval: tuple[float, float]
+    order: int
+    coefficients: Doubles  # (2, n_terms)
+
+
+def solve(
+    detections: Detections,
+    refcat: Refcat,
+    center: tuple[float, float],
+    *,
+    pointing_error_arcmin: float = 6.0,
+    rotation_error_deg: float = 1.2,
+) -> Solution:
+    """Match detections with reference stars and fit the WCS of the film.
+
+    Parameters
+    ----------
+    detections : Detections
+        Brightest first.
+    refcat : Refcat
+        At the epoch of the film; covering its field and the pointing error.
+    center : (ra, dec)
+        Where the centre of the detector ought to be, deg.
+    pointing_error_arcmin, rotation_error_deg : float
+        How far off that may be.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    NoReferenceStarsError
+        If fewer than six reference stars or detections are there to match.
+    AstrometryError
+        If no offset stands out from chance, or too few stars agree with it.
+
+    Notes
+    -----
+    Distortion as SIP polynomials (Shupe et al. 2005, ASP Conf. 347, 491).
+    """
+    reach = 60 * pointing_error_arcmin / PIXEL_SCALE
+    xi, eta = tangent(refcat.ra, refcat.dec, center)
+    expected = -xi * 3600 / PIXEL_SCALE, eta * 3600 / PIXEL_SCALE
+    on_field = (np.abs(expected[0]) < NX / 2 + reach) & (np.abs(expected[1]) < NY / 2 + reach)
+    candidates = np.flatnonzero(on_field)
+    candidates = candidates[np.argsort(refcat.mag[candidates], kind="stable")]
+    if len(candidates) < MIN_STARS or len(detections) < MIN_STARS:
+        raise NoReferenceStarsError(
+            f"{len(candidates)} reference stars of {refcat.name!r} and {len(detections)} detections near RA {center[0]:.4f}, "
+            f"Dec {center[1]:.4f}: at least {MIN_STARS} of each are needed"
+        )
+    u, v = detections.x - (NX - 1) / 2, detections.y - (NY - 1) / 2
+    first = _vote(u, v, (expected[0][candidates], expected[1][candidates]), reach, rotation_error_deg)
+    fitted, pairs = _refine(u, v, refcat, candidates, center, first)
+    residual = _residuals(fitted, u[pairs[:, 0]], v[pairs[:, 0]], refcat, pairs[:, 1])
+    rms = float(np.sqrt((residual**2).mean()))
+    zero = _apply(fitted, np.zeros(1), np.zeros(1))
+    ra0, dec0 = untangent(zero[0], zero[1], fitted.crval)
+    angle = _rotation(fitted)
+    offset = (float((ra0[0] - center[0]) * 3600 * np.cos(np.radians(dec0[0]))), float((dec0[0] - center[1]) * 3600), angle)
+    return Solution(_header(fitted), pairs, rms, len(pairs), offset)
+
+
+def tangent(ra: Doubles, dec: Doubles, center: tuple[float, float]) -> tuple[Doubles, Doubles]:
+    """Gnomonic projection about a centre: offsets xi (towards +RA) and eta (towards +Dec), deg."""
+    d_ra, dec_r, dec0 = np.radians(ra - center[0]), np.radians(dec), np.radians(center[1])
+    cos_c = np.sin(dec0) * np.sin(dec_r) + np.cos(dec0) * np.cos(dec_r) * np.cos(d_ra)
+    cos_c = np.where(cos_c > 0.1, cos_c, np.nan)
+    xi = np.cos(dec_r) * np.sin(d_ra) / cos_c
+    eta = (np.cos(dec0) * np.sin(dec_r) - np.sin(dec0) * np.cos(dec_r) * np.cos(d_ra)) / cos_c
+    return np.degrees(xi), np.degrees(eta)
+
+
+def untangent(xi: Doubles, eta: Doubles, center: tuple[float, float]) -> tuple[Doubles, Doubles]:
+    """Inverse of `tangent`: RA and Dec, deg."""
+    x, y, dec0 = np.radians(xi), np.radians(eta), np.radians(center[1])
+    denominator = np.cos(dec0) - y * np.sin(dec0)
+    d_ra = np.arctan2(x, denominator)
+    dec = np.arctan2((np.sin(dec0) + y * np.cos(dec0)) * np.cos(d_ra), denominator)
+    return (center[0] + np.degrees(d_ra)) % 360.0, np.degrees(dec)
+
+
+def _vote(u: Doubles, v: Doubles, expected: tuple[Doubles, Doubles], reach: float, rotation_deg: float):  # type: ignore[no-untyped-def]
+    """Affine first guess (rotation, shift) by voting; detections and stars of like number density take part."""
+    n = min(N_BRIGHT, len(u))
+    density = n / (NX * NY)
+    n_stars = int(np.ceil(1.2 * density * (NX + 2 * reach) * (NY + 2 * reach)))
+    step = BIN_PX / np.hypot(NX / 2, NY / 2)
+    n_angles = max(int(np.ceil(np.radians(rotation_deg) / step)), 0)
+    angles = step * np.arange(-n_angles, n_angles + 1)
+    stars = expected[0][:n_stars], expected[1][:n_stars]
+    best, shift_x, shift_y, votes, background = vote((u[:n], v[:n]), stars, angles, reach, BIN_PX)
+    chance = background + 6 * np.sqrt(background) + 3
+    if votes < max(chance, MIN_STARS):
+        raise AstrometryError(
+            f"no match of {n} detections with {len(stars[0])} reference stars within {reach * PIXEL_SCALE / 60:.1f}' and "
+            f"{rotation_deg:.1f} deg: best offset has {votes} pairs, chance gives {background:.1f}"
+        )
+    return float(angles[best]), shift_x, shift_y
+
+
+def _refine(u: Doubles, v: Doubles, refcat: Refcat, candidates: NDArray[np.int64], center, first):  # type: ignore[no-untyped-def]
+    """Match, fit, match closer, fit again; the order grows with the number of stars.
+
+    The first, wide matches use bright stars only: in a dense field every faint one has a neighbour that near.
+    """
+    angle, shift_x, shift_y = first
+    n_bright = 2 * N_BRIGHT
+    density = min(n_bright, len(u)) / (NX * NY)
+    reach = np.abs(np.column_stack(tangent(refcat.ra[candidates], refcat.dec[candidates], center))).max(axis=0)
+    n_stars = int(np.ceil(1.2 * density * 4 * reach[0] * reach[1] * (3600 / PIXEL_SCALE) ** 2))
+    scale = PIXEL_SCALE / 3600
+    cos, sin = np.cos(angle), np.sin(angle)
+    # detected = R expected + shift, and xi = -scale * expected_x, eta = scale * expected_y
+    linear = np.array([[-cos, -sin], [-sin, cos]]) * scale
+    constant = -linear @ np.array([shift_x, shift_y])
+    fitted = _Map(center, 1, np.column_stack([constant / (NX / 2), linear]))
+    pairs = np.empty((0, 2), np.int64)
+    for tolerance, order in ((BIN_PX * 1.5, 1), (4.0, 1), (2.5, 2), (1.5, 3), (1.5, 3)):
+        wide = tolerance > 2.5
+        stars, n = (candidates[:n_stars], n_bright) if wide else (candidates, len(u))
+        pairs = _match(fitted, u[:n], v[:n], refcat, stars, tolerance)
+        if len(pairs) < MIN_STARS:
+            raise AstrometryError(
+                f"only {len(pairs)} stars agree within {tolerance * PIXEL_SCALE:.1f} arcsec near RA {center[0]:.4f}, "
+                f"Dec {center[1]:.4f}; at least {MIN_STARS} are needed"
+            )
+        order = min(order, 1 + (len(pairs) >= 25) + (len(pairs) >= 50))
+        fitted, pairs = _fit(fitted, u, v, refcat, pairs, order)
+    return fitted, pairs
+
+
+def _match(fitted: _Map, u: Doubles, v: Doubles, refcat: Refcat, candidates: NDArray[np.int64], tolerance: float) -> NDArray[np.int64]:
+    """Pairs that are each other's nearest within a tolerance in pixels."""
+    xi, eta = _apply(fitted, u, v)
+    ref_xi, ref_eta = tangent(refcat.ra[candidates], refcat.dec[candidates], fitted.crval)
+    limit = tolerance * PIXEL_SCALE / 3600
+    tree = cKDTree(np.column_stack([xi, eta]))
+    distance, nearest = tree.query(np.column_stack([ref_xi, ref_eta]), distance_upper_bound=limit)
+    found = np.flatnonzero(np.isfinite(distance))
+    back = cKDTree(np.column_stack([ref_xi, ref_eta])).query(np.column_stack([xi, eta])[nearest[found]])[1]
+    found = found[back == found]
+    return np.column_stack([nearest[found], candidates[found]]).astype(np.int64)
+
+
+def _fit(fitted: _Map, u: Doubles, v: Doubles, refcat: Refcat, pairs: NDArray[np.int64], order: int) -> tuple[_Map, NDArray[np.int64]]:
+    """Least squares about a tangent point that is the centre of the frame; three rounds of clipping."""
+    crval = fitted.crval
+    for _ in range(3):
+        terms = _terms(u[pairs[:, 0]], v[pairs[:, 0]], order)
+        target = np.column_stack(tangent(refcat.ra[pairs[:, 1]], refcat.dec[pairs[:, 1]], crval))
+        solution = np.linalg.lstsq(terms, target, rcond=None)[0]
+        residual = np.hypot(*(terms @ solution - target).T)
+        limit = 4 * max(1.2 * float(np.median(residual)), 0.02 / 3600)
+        keep = residual < limit
+        ra0, dec0 = untangent(solution[:1, 0] * NX / 2, solution[:1, 1] * NX / 2, crval)
+        crval = float(ra0[0]), float(dec0[0])
+        if keep.all() and abs(solution[0]).max() < 1e-9:
+            break
+        if keep.sum() >= max(MIN_STARS, terms.shape[1]):
+            pairs = pairs[keep]
+    terms = _terms(u[pairs[:, 0]], v[pairs[:, 0]], order)
+    target = np.column_stack(tangent(refcat.ra[pairs[:, 1]], refcat.dec[pairs[:, 1]], crval))
+    return _Map(crval, order, np.linalg.lstsq(terms, target, rcond=None)[0].T), pairs
+
+
+def _powers(order: int) -> list[tuple[int, int]]:
+    return [(p, q) for degree in range(order + 1) for p in range(degree, -1, -1) for q in [degree - p]]
+
+
+def _terms(u: Doubles, v: Doubles, order: int) -> Doubles:
+    """Monomials 1, u, v, u2, uv, v2 … scaled to the half width, so that the fit is well conditioned."""
+    half = NX / 2
+    return np.column_stack([(u / half) ** p * (v / half) ** q * half for p, q in _powers(order)])
+
+
+def _apply(fitted: _Map, u: Doubles, v: Doubles) -> tuple[Doubles, Doubles]:
+    values = _terms(u, v, fitted.order) @ fitted.coefficients.T
+    return values[:, 0], values[:, 1]
+
+
+def _residuals(fitted: _Map, u: Doubles, v: Doubles, refcat: Refcat, index: NDArray[np.int64]) -> Doubles:
+    """Fit minus catalog, arcsec, ``(2, k)``."""
+    xi, eta = _apply(fitted, u, v)
+    ref_xi, ref_eta = tangent(refcat.ra[index], refcat.dec[index], fitted.crval)
+    return np.array([xi - ref_xi, eta - ref_eta]) * 3600
+
+
+def _rotation(fitted: _Map) -> float:
+    """Angle by which north is turned from the +y axis, deg."""
+    cd = fitted.coefficients[:, 1:3]
+    return float(np.degrees(np.arctan2(-cd[1, 0] - cd[0, 1], cd[1, 1] - cd[0, 0])))
+
+
+def _header(fitted: _Map) -> dict[str, object]:
+    """TAN, or TAN-SIP, keywords; the constant term is folded into CRVAL."""
+    half = NX / 2
+    coefficients = fitted.coefficients
+    ra0, dec0 = untangent(coefficients[:1, 0] * half, coefficients[1:, 0] * half, fitted.crval)
+    cd = coefficients[:, 1:3]
+    sip = fitted.order > 1
+    header: dict[str, object] = {
+        "WCSAXES": 2, "CTYPE1": "RA---TAN-SIP" if sip else "RA---TAN", "CTYPE2": "DEC--TAN-SIP" if sip else "DEC--TAN",
+        "CUNIT1": "deg", "CUNIT2": "deg", "RADESYS": "ICRS", "EQUINOX": 2000.0,
+        "CRPIX1": CRPIX[0], "CRPIX2": CRPIX[1], "CRVAL1": float(ra0[0]), "CRVAL2": float(dec0[0]),
+        "CD1_1": cd[0, 0], "CD1_2": cd[0, 1], "CD2_1": cd[1, 0], "CD2_2": cd[1, 1],
+    }  # fmt: skip
+    if sip:
+        distortion = np.linalg.solve(cd, coefficients[:, 3:])
+        header |= {"A_ORDER": fitted.order, "B_ORDER": fitted.order}
+        for (p, q), a, b in zip(_powers(fitted.order)[3:], *distortion, strict=True):
+            header |= {f"A_{p}_{q}": a / half ** (p + q - 1), f"B_{p}_{q}": b / half ** (p + q - 1)}
+    return {k: float(x) if isinstance(x, np.floating) else x for k, x in header.items()}

@@ -1,0 +1,88 @@
+"""Step 1: the masters of a film are checked and made ready; the pixels are not touched yet."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tomoe_explore.camera import NX, NY, gain_mode
+from tomoe_explore.data import Exposure, Film, Master, Masters
+from tomoe_explore.errors import CalibrationError, NoMastersError
+from tomoe_explore.reduction.values import Calibration
+from tomoe_explore.schema import Flag
+
+
+def calibrate(film: Film, masters: Masters) -> Calibration:
+    """What turns the stored values of a film into ADU above dark.
+
+    Parameters
+    ----------
+    film : Film
+        A CUBE film is calibrated already: its dark is 0 and its flat 1.
+    masters : Masters
+        A dark is needed; without a flat the film is reduced and flagged.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    NoMastersError
+        If there is no dark.
+    CalibrationError
+        If a master is of another detector, shape or gain mode.
+
+    Notes
+    -----
+    The gain is measured from the masters by photon transfer: a flat's noise is that of its light plus that of the
+    dark, so gain = level / (variance_flat - variance_dark) in e-/ADU (Janesick, Photon Transfer, 2007).
+    """
+    e = film.exposure
+    zeros, ones = np.zeros((NY, NX), np.float32), np.ones((NY, NX), np.float32)
+    flags = int(e.flags)
+    mode = e.gain_mode
+    gain, read_noise = mode.gain, mode.read_noise_e / mode.gain
+    dark, flat, bad = zeros, ones, np.zeros((NY, NX), np.bool_)
+    if not film.calibrated:
+        if masters.dark is None:
+            raise NoMastersError(f"no master dark for {e.where}: give dark films of this detector with the films")
+        dark = _checked(masters.dark, "dark", e)
+        bad = bad | masters.dark.bad
+        if np.isfinite(masters.dark.noise_variance):
+            read_noise = float(np.sqrt(masters.dark.noise_variance))
+        if masters.flat is None:
+            flags |= Flag.NO_FLAT
+        else:
+            flat = _checked(masters.flat, "flat", e)
+            bad = bad | masters.flat.bad
+            gain = _measured_gain(masters.dark, masters.flat) or gain
+    saturation = float(np.median(dark[::8, ::8])) + mode.saturation_adu * 0.98
+    return Calibration(dark, flat, bad, gain, read_noise, saturation, flags)
+
+
+def _checked(master: Master, kind: str, exposure: Exposure) -> np.ndarray:  # type: ignore[type-arg]
+    where = f"({exposure.where})"
+    if master.kind != kind:
+        raise CalibrationError(f"expected a master {kind}, got {master.kind} {master.master_id} {where}")
+    if master.exposure.detector_id != exposure.detector_id:
+        raise CalibrationError(
+            f"master {kind} {master.master_id} is of detector {master.exposure.detector_id}, the film of another {where}"
+        )
+    if master.pixels.shape != (NY, NX):
+        raise CalibrationError(f"master {kind} is {master.pixels.shape}, trimmed frames are {(NY, NX)} {where}")
+    if master.exposure.gain_mode.name != exposure.gain_mode.name:
+        raise CalibrationError(
+            f"master {kind} {master.master_id} was taken at {master.exposure.gain_mode.name} gain, "
+            f"the film at {exposure.gain_mode.name} gain {where}"
+        )
+    return master.pixels
+
+
+def _measured_gain(dark: Master, flat: Master) -> float | None:
+    """e-/ADU from two masters; None where they cannot tell or say something impossible."""
+    excess = flat.noise_variance - dark.noise_variance
+    if not (np.isfinite(excess) and excess > 0):
+        return None
+    measured = flat.level / excess
+    nominal = gain_mode(dark.exposure.gain_mode.gain).gain
+    return measured if 0.7 < measured / nominal < 1.4 else None

@@ -1,0 +1,157 @@
+"""Step 0: films of darks and flats become one master each."""
+
+from __future__ import annotations
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from tomoe_explore.camera import NX, NY
+from tomoe_explore.data import Film, Floats, Master
+from tomoe_explore.errors import CalibrationError
+from tomoe_explore.kernels.sky import film_sky
+from tomoe_explore.kernels.sums import accumulate
+
+MIN_FRAMES = 5  #: a master needs at least this many frames after the first
+
+
+def make_dark(film: Film) -> Master:
+    """Master dark: mean over time of a dark film, ADU a frame.
+
+    Parameters
+    ----------
+    film : Film
+        ``DATA-TYP`` dark; at least six frames, of which the first is left out.
+
+    Returns
+    -------
+    Master
+        ``bad`` marks pixels whose noise in time is more than twice the usual, or that are near saturation.
+
+    Raises
+    ------
+    CalibrationError
+        If the film is no dark or too short.
+
+    Notes
+    -----
+    The mean is unbiased, which a median or a mean without its maximum is not. Only where the maximum stands more
+    than six sigma above the others (a cosmic ray) is it left out.
+    """
+    _check(film, "dark")
+    mean, variance = _clean_mean(film)
+    level, rms = _level(mean)
+    typical = float(np.median(variance))
+    bad = (variance > 4 * typical) | (mean - level > 0.5 * film.exposure.gain_mode.saturation_adu)
+    noise_variance = float(variance[~bad].mean())
+    return _master(film, "dark", mean, level, rms, bad, noise_variance)
+
+
+def make_flat(film: Film, dark: Master | None) -> Master:
+    """Master flat: mean over time of a flat film less the dark, divided by its median.
+
+    Parameters
+    ----------
+    film : Film
+        ``DATA-TYP`` flat; at least six frames, of which the first is left out.
+    dark : Master or None
+        Of the same detector; without it the film's level is taken as light altogether.
+
+    Returns
+    -------
+    Master
+        ``bad`` marks pixels with less than half or more than twice the response of their surroundings.
+        ``noise_variance`` is scaled to ``level``, so that gain = level / (its noise_variance - the dark's).
+
+    Raises
+    ------
+    CalibrationError
+        If the film is no flat, too short, or has less light than noise.
+    """
+    _check(film, "flat")
+    mean, variance = _clean_mean(film)
+    dark_variance = 0.0
+    if dark is not None:
+        if dark.exposure.detector_id != film.exposure.detector_id:
+            raise CalibrationError(
+                f"dark {dark.master_id} is of detector {dark.exposure.detector_id}, the flat of {film.exposure.where}"
+            )
+        mean, dark_variance = mean - dark.pixels, dark.noise_variance
+    level, rms = _level(mean)
+    if not level > 5 * np.sqrt(np.median(variance)):
+        raise CalibrationError(
+            f"flat has a level of {level:.1f} ADU above dark, less than five times its noise of one frame: "
+            f"no light? ({film.exposure.where})"
+        )
+    pixels = (mean / np.float32(level)).astype(np.float32)
+    local = _smooth(pixels)
+    bad = (pixels < 0.5 * local) | (pixels > 2.0 * local) | (pixels < 0.05)
+    good = ~bad & (variance < 4 * np.median(variance))
+    lamp = _level_scatter(film, mean, dark) ** 2 * float((mean[good] ** 2).mean())
+    excess = float(variance[good].mean()) - lamp - dark_variance
+    noise_variance = excess / float(mean[good].mean()) * level + dark_variance
+    return _master(film, "flat", np.where(pixels < 0.05, 1.0, pixels), level, rms, bad, noise_variance)
+
+
+def _check(film: Film, kind: str) -> None:
+    if film.exposure.kind != kind:
+        raise CalibrationError(f"expected a {kind} film, got DATA-TYP {film.exposure.kind} ({film.exposure.where})")
+    if film.n_frames < MIN_FRAMES + 1:
+        raise CalibrationError(
+            f"a master {kind} needs at least {MIN_FRAMES + 1} frames, got {film.n_frames} ({film.exposure.where})"
+        )
+
+
+def _clean_mean(film: Film) -> tuple[Floats, Floats]:
+    """Mean and variance in time, ADU, of all frames but the first; a lone high value is left out."""
+    reference = _trimmed_first(film)
+    total, squares = np.zeros((NY, NX), np.float32), np.zeros((NY, NX), np.float32)
+    peak = np.full((NY, NX), -np.inf, np.float32)
+    for _, frames in film.blocks(1):
+        accumulate(frames, (film.x0, film.y0), reference, total, peak, squares)
+    n = film.n_frames - 1
+    rest = (total - peak) / (n - 1)
+    rest_variance = np.maximum((squares - peak**2) / (n - 1) - rest**2, 0.0) * (n - 1) / (n - 2)
+    outlier = (peak - rest) ** 2 > 36 * np.maximum(rest_variance, np.median(rest_variance))
+    mean = np.where(outlier, rest, total / n)
+    variance = np.where(outlier, rest_variance, np.maximum(squares - total**2 / n, 0.0) / (n - 1))
+    return (film.bzero + film.bscale * (reference + mean)).astype(np.float32), variance * film.bscale**2
+
+
+def _level_scatter(film: Film, mean: Floats, dark: Master | None) -> float:
+    """Relative scatter of the light from frame to frame: a lamp or a twilight sky is not steady."""
+    stored_dark = dark.pixels if dark is not None else np.float32(0)
+    stored_mean = (mean + stored_dark - np.float32(film.bzero)) / np.float32(film.bscale)
+    masked = np.zeros((NY, NX), np.bool_)
+    parts = [
+        film_sky(frames, (film.x0, film.y0), stored_mean, masked, (1, 1), 8)[0].ravel() for _, frames in film.blocks(1)
+    ]
+    return float(np.std(np.concatenate(parts), ddof=1) * film.bscale / mean.mean())
+
+
+def _trimmed_first(film: Film) -> Floats:
+    return (film.adu(1, 2)[0] - np.float32(film.bzero)) / np.float32(film.bscale)
+
+
+def _level(image: Floats) -> tuple[float, float]:
+    sample = image[::4, ::4]
+    level = float(np.median(sample))
+    return level, float(1.4826 * np.median(np.abs(sample - level)))
+
+
+def _smooth(image: Floats) -> Floats:
+    from scipy.ndimage import median_filter, zoom
+
+    small = image[: NY // 8 * 8, : NX // 8 * 8].reshape(NY // 8, 8, NX // 8, 8)
+    small = median_filter(np.median(small, axis=(1, 3)), 5)
+    return zoom(small, (NY / small.shape[0], NX / small.shape[1]), order=1, mode="nearest")  # type: ignore[no-any-return]
+
+
+def _master(
+    film: Film, kind: str, pixels: Floats, level: float, rms: float, bad: NDArray[np.bool_], noise: float
+) -> Master:
+    e = film.exposure
+    pixels = np.ascontiguousarray(pixels, np.float32)
+    digest = xxhash.xxh3_64_hexdigest(pixels.tobytes() + bad.tobytes())[:8]
+    master_id = f"{kind}-{e.detector_id}-{e.night.replace('-', '')}-{digest}"
+    return Master(master_id, e.kind, pixels, e, level, rms, bad, noise)

@@ -1,0 +1,167 @@
+"""Step 9: moving objects, by linking points of single frames at constant velocity."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter, uniform_filter
+from scipy.special import erfc
+
+from tomoe_explore.camera import PIXEL_SCALE
+from tomoe_explore.data import Film, Floats, Stack
+from tomoe_explore.kernels.apertures import film_apertures, image_apertures
+from tomoe_explore.kernels.linking import link
+from tomoe_explore.kernels.residuals import residual_peaks
+from tomoe_explore.reduction.values import Calibration, Doubles, FrameSeries, Sums, Tracks
+
+PEAKS_A_FRAME = 200  #: at most; a frame with more is wind shake, a flash or cloud
+POINTS_A_FILM = 400  #: the most significant go into the linking
+MAX_LINKS = 20
+TOLERANCE_PX = 1.5
+
+
+def find_movers(
+    film: Film,
+    sums: Sums,
+    stack: Stack,
+    calibration: Calibration,
+    frames: FrameSeries,
+    *,
+    snr: float = 5.0,
+    speeds_arcsec_s: tuple[float, float] = (0.5, 100.0),
+) -> Tracks:
+    """Link points that the mean frame does not have.
+
+    Parameters
+    ----------
+    film, sums, stack, calibration, frames
+        As made by the steps before.
+    snr : float
+        Threshold of a point in one frame, in the noise of nine pixels.
+    speeds_arcsec_s : (low, high)
+
+    Returns
+    -------
+    Tracks
+        Longest first; a track has points in at least a third of the frames, and never fewer than five.
+    """
+    threshold = _threshold(sums, stack, calibration, frames, snr)
+    parts = []
+    for start, block in film.blocks():
+        offsets = np.median(frames.sky_offset[start : start + len(block)], axis=(1, 2)).astype(np.float32) / film.bscale
+        f, x, y, ratio = residual_peaks(
+            block, (film.x0, film.y0), sums.mean, threshold / np.float32(film.bscale), offsets, PEAKS_A_FRAME
+        )
+        parts.append((f + start, x, y, ratio))
+    frame, x, y, ratio = (np.concatenate(p) for p in zip(*parts, strict=True))
+    best = np.sort(np.argsort(-ratio, kind="stable")[:POINTS_A_FILM])
+    frame, ratio = frame[best], ratio[best]
+    row = y[best].astype(np.float64)
+    x_ref, y_ref = x[best] - frames.dx[frame].astype(float), row - frames.dy[frame]
+    t = (film.exposure.mid_times(frame, row) - film.exposure.mjd_start) * 86_400.0
+    low, high = speeds_arcsec_s[0] / PIXEL_SCALE, speeds_arcsec_s[1] / PIXEL_SCALE
+    min_points = max(5, int(np.ceil(film.n_frames / 3)))
+    label, sizes = link((frame, t, x_ref, y_ref), (low, high), TOLERANCE_PX, min_points, MAX_LINKS)
+    points = label, frame, x_ref, y_ref, t, ratio * snr
+    return _fit(points, len(sizes))
+
+
+def _threshold(sums: Sums, stack: Stack, calibration: Calibration, frames: FrameSeries, snr: float) -> Floats:
+    """For the 3 x 3 sum of (frame - mean), ADU not flat-fielded.
+
+    Noise of nine pixels, and what the frames' shifts and scintillation do to stars: a star moves by the shift times
+    its gradient, and brightens by some per cent.
+    """
+    light = np.maximum(stack.image * calibration.flat, 0.0)
+    noise = light / np.float32(calibration.gain) + np.float32(calibration.read_noise**2)
+    box_noise = np.sqrt(9 * uniform_filter(noise, 3, mode="nearest"))
+    box = 9 * uniform_filter(light, 3, mode="nearest")
+    gradient = 0.5 * (maximum_filter(box, 3) - minimum_filter(box, 3))
+    jitter = float(np.hypot(np.std(frames.dx), np.std(frames.dy))) + 0.05
+    star = np.maximum(box - 9 * np.float32(np.median(light[::8, ::8])), 0.0)
+    threshold = snr * (box_noise + np.float32(jitter) * gradient + np.float32(0.02) * star)
+    blocked = maximum_filter(stack.mask, 5) > 0
+    return np.where(blocked, np.float32(np.inf), threshold).astype(np.float32)
+
+
+def _fit(points: tuple[NDArray[np.int32], ...], n_tracks: int) -> Tracks:
+    """Straight lines by least squares; errors from the scatter about them."""
+    label, frame, x, y, t, significance = points
+    keep = label >= 0
+    order = np.flatnonzero(keep)[np.lexsort((frame[keep], label[keep]))]
+    label, frame, x, y, t, significance = (p[order] for p in (label, frame, x, y, t, significance))
+    fits = np.zeros((n_tracks, 8))
+    for k in range(n_tracks):  # a handful of tracks
+        one = label == k
+        fits[k] = (*_line(t[one], x[one], y[one]), np.sqrt((significance[one] ** 2).sum()))
+    none = np.zeros(len(label), np.float32)
+    return Tracks(label, frame, x, y, t, *fits.T, flux=none, flux_err=none)
+
+
+def _line(t: Doubles, x: Doubles, y: Doubles) -> tuple[float, ...]:
+    t0 = t.mean()
+    dt = t - t0
+    spread = float((dt**2).sum())
+    vx, vy = float((dt * x).sum() / spread), float((dt * y).sum() / spread)
+    residual = np.concatenate([x - x.mean() - vx * dt, y - y.mean() - vy * dt])
+    sigma = float(np.sqrt((residual**2).sum() / max(2 * len(t) - 4, 1)))
+    return float(x.mean()), float(y.mean()), float(t0), vx, vy, sigma / np.sqrt(len(t)), sigma / np.sqrt(spread)
+
+
+def measure_movers(
+    film: Film,
+    stack: Stack,
+    calibration: Calibration,
+    frames: FrameSeries,
+    tracks: Tracks,
+    *,
+    radius_px: float,
+) -> Tracks:
+    """Aperture flux of each mover in each frame that shows it, the stack subtracted.
+
+    Parameters
+    ----------
+    film, stack, calibration, frames, tracks
+        As made by the steps before.
+    radius_px : float
+        Aperture of the photometry; half the trail's length is added.
+
+    Returns
+    -------
+    Tracks
+        With ``flux`` and ``flux_err``.
+
+    Notes
+    -----
+    The stack holds the mover itself. A share ``sum over frames of overlap / n`` of its light is lost so, the overlap of
+    two apertures being taken from a Gaussian image; the flux is divided by what is left.
+    """
+    flux, error = np.zeros(len(tracks.x), np.float32), np.zeros(len(tracks.x), np.float32)
+    sigma = stack.fwhm_px / 2.3548
+    offsets = np.median(frames.sky_offset, axis=(1, 2))
+    one_frame = stack.variance * np.float32(stack.n_frames)
+    zero = np.zeros(1, np.float32)
+    for i in range(len(tracks.x)):  # some tens of points a film
+        k, f = tracks.track[i], int(tracks.frame[i])
+        speed = float(np.hypot(tracks.vx[k], tracks.vy[k]))
+        radius = radius_px + 0.5 * speed * film.exposure.exptime1_s
+        dt = tracks.t[i] - tracks.t0[k]
+        at = (
+            np.array([tracks.x0[k] + tracks.vx[k] * dt + frames.dx[f]], np.float32),
+            np.array([tracks.y0[k] + tracks.vy[k] * dt + frames.dy[f]], np.float32),
+        )
+        block = film.source.read(f, f + 1)
+        in_frame, area, _ = film_apertures(
+            block, (film.x0, film.y0), (film.bscale, film.bzero),
+            (calibration.dark, calibration.flat, calibration.bad), at, (zero, zero), radius, calibration.saturation,
+        )  # fmt: skip
+        in_stack, variance, _ = image_apertures(stack.image, one_frame, at, radius)
+        others = tracks.t[tracks.track == k]
+        distance = speed * np.abs(others - tracks.t[i])
+        share = 0.5 * erfc((distance - radius) / (np.sqrt(2) * sigma)).sum() / stack.n_frames
+        left = max(1.0 - float(share), 0.1)
+        flux[i] = (in_frame[0, 0] - in_stack[0] - offsets[f] * area[0, 0]) / left
+        error[i] = np.sqrt(variance[0]) / left
+    return replace(tracks, flux=flux, flux_err=error)

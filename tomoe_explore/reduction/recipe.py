@@ -1,0 +1,194 @@
+"""The recipe: the order of the steps from one raw film to its tables. Read this file first.
+
+No step knows another; what passes between them is in ``values.py`` and ``data.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from astropy.wcs import WCS
+
+from tomoe_explore import schema
+from tomoe_explore.camera import NX, NY, PIXEL_SCALE, airmass, detector_center, scintillation
+from tomoe_explore.data import Film, Masters, Reduction, Refcat, Stack
+from tomoe_explore.errors import FilmError
+from tomoe_explore.magnitudes import flux_njy, mag_g
+from tomoe_explore.reduction import tables
+from tomoe_explore.reduction.astrometry import solve
+from tomoe_explore.reduction.calibrate import calibrate
+from tomoe_explore.reduction.detect import detect, seeing
+from tomoe_explore.reduction.movers import find_movers, measure_movers
+from tomoe_explore.reduction.photometry import local_sky, photometry, stack_flags
+from tomoe_explore.reduction.registration import register, transparency
+from tomoe_explore.reduction.stack import combine, sum_frames
+from tomoe_explore.reduction.targets import choose_targets
+from tomoe_explore.reduction.values import Calibration, Detections, Solution, Sums
+from tomoe_explore.reduction.zeropoint import zeropoint
+from tomoe_explore.schema import Flag
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What an astronomer may want to set; kept with every reduction.
+
+    Attributes
+    ----------
+    detection_snr : float
+        Threshold of sources on the stack.
+    mag_limit : float
+        Faintest reference stars measured in every frame, Gaia G.
+    aperture_fwhm : float
+        Aperture radius of the photometry in units of the seeing.
+    pointing_error_arcmin, rotation_error_deg : float
+        How far the header's pointing may be off.
+    mover_snr : float
+        Threshold of a point in one frame for the linking of movers.
+    mover_rates : (float, float)
+        Rates sought, arcsec/s.
+
+    Examples
+    --------
+    >>> Parameters(mag_limit=17.0).mag_limit
+    17.0
+    """
+
+    detection_snr: float = 5.0
+    mag_limit: float = 18.5
+    aperture_fwhm: float = 1.0
+    pointing_error_arcmin: float = 6.0
+    rotation_error_deg: float = 1.2
+    mover_snr: float = 5.0
+    mover_rates: tuple[float, float] = (0.5, 100.0)
+
+
+def reduce_film(
+    film: Film, masters: Masters, refcat: Refcat, *, parameters: Parameters | None = None, reduction_id: int
+) -> Reduction:
+    """Reduce one film: stack, astrometry, zero point, 2 Hz photometry, movers.
+
+    Parameters
+    ----------
+    film : Film
+        An object film (RAW, or CUBE whose dark and flat are applied).
+    masters : Masters
+        Of the film's detector and gain mode; a dark at least.
+    refcat : Refcat
+        Covering the field; any epoch.
+    parameters : Parameters, optional
+    reduction_id : int
+        See `tomoe_explore.data.make_reduction_id`.
+
+    Returns
+    -------
+    Reduction
+
+    Raises
+    ------
+    TomoeError
+        The first step that fails says why; nothing half done is returned.
+    """
+    p = parameters or Parameters()
+    if film.exposure.kind != "object":
+        raise FilmError(f"expected an object film, got DATA-TYP {film.exposure.kind} ({film.exposure.where})")
+    calibration = calibrate(film, masters)
+    sums = sum_frames(film)
+    stack = combine(sums, film, calibration)
+    detections = detect(stack, snr=p.detection_snr)
+    stars, solution = _astrometry(film, detections, refcat, p)
+    stack = _solved(stack, detections, solution)
+    film_2hz, stack = _photometry(film, sums, calibration, stack, detections, (stars, solution), p, reduction_id)
+    radius = _radius(stack, p)
+    tracks = find_movers(
+        film, sums, stack, calibration, film_2hz.frames, snr=p.mover_snr, speeds_arcsec_s=p.mover_rates
+    )
+    tracks = measure_movers(film, stack, calibration, film_2hz.frames, tracks, radius_px=radius)
+    movers, mover_detections = tables.movers_tables(
+        film.exposure, reduction_id, WCS(stack.wcs_header), tracks, film_2hz.njy_per_adu
+    )
+    frame_flags = np.full(film.n_frames, calibration.flags, np.int32)
+    if film_2hz.frames.n_stars < 5:
+        frame_flags |= Flag.FEW_STARS
+    position_err = np.full(len(film_2hz.targets), solution.rms / np.sqrt(max(solution.n_stars, 1)))
+    position_err = np.hypot(position_err, _centroid_err(detections, film_2hz.targets.detection, stack.fwhm_px))
+    products = {
+        "photometry": tables.photometry_table(film_2hz),
+        "sources": tables.sources_table(film_2hz, detections, position_err),
+        "frames": tables.frames_table(film_2hz, stack, radius, frame_flags),
+        "movers": movers,
+        "mover_detections": mover_detections,
+        "streaks": schema.empty("streaks"),
+    }
+    dark_id = masters.dark.master_id if masters.dark and not film.calibrated else None
+    flat_id = masters.flat.master_id if masters.flat and not film.calibrated else None
+    return Reduction(
+        reduction_id, film.exposure, stack, products, dark_id, flat_id, refcat.name, asdict(p)
+    )
+
+
+def _astrometry(film: Film, detections: Detections, refcat: Refcat, p: Parameters) -> tuple[Refcat, Solution]:
+    e = film.exposure
+    center = detector_center(e.ra, e.dec, e.detector_id)
+    radius = float(np.hypot(NX, NY) / 2 * PIXEL_SCALE / 3600 + p.pointing_error_arcmin / 60 * 1.5)
+    stars = refcat.near(*center, radius, e.mjd_start)
+    solution = solve(
+        detections, stars, center,
+        pointing_error_arcmin=p.pointing_error_arcmin, rotation_error_deg=p.rotation_error_deg,
+    )  # fmt: skip
+    return stars, solution
+
+
+def _solved(stack: Stack, detections: Detections, solution: Solution) -> Stack:
+    fwhm = seeing(detections)
+    return replace(
+        stack, wcs_header=solution.wcs_header, n_stars=solution.n_stars, astrometric_rms=solution.rms,
+        fwhm_px=fwhm if np.isfinite(fwhm) else 3.0, sky=float(np.median(detections.background[::8, ::8])),
+    )  # fmt: skip
+
+
+def _radius(stack: Stack, p: Parameters) -> float:
+    return max(p.aperture_fwhm * stack.fwhm_px, 2.0)
+
+
+def _photometry(  # noqa: PLR0913 - the one place where all that is known of a film meets
+    film: Film,
+    sums: Sums,
+    calibration: Calibration,
+    stack: Stack,
+    detections: Detections,
+    sky_side: tuple[Refcat, Solution],
+    p: Parameters,
+    reduction_id: int,
+) -> tuple[tables.Film2Hz, Stack]:
+    """Targets, frame shifts, zero point, fluxes in nJy; and the stack with its zero point and depth."""
+    e, (stars, solution) = film.exposure, sky_side
+    radius = _radius(stack, p)
+    frames = register(film, sums, calibration, detections, stack.fwhm_px)
+    targets = choose_targets(detections, solution, stars, mag_limit=p.mag_limit)
+    sky = local_sky(stack, targets, detections)
+    flags = stack_flags(stack, targets, sky, radius)
+    usable = flags & (Flag.SATURATED | Flag.EDGE | Flag.BLENDED | Flag.HOT_PIXEL) == 0
+    zero = zeropoint(stack, targets, sky, usable, radius)
+    center = detector_center(e.ra, e.dec, e.detector_id)
+    twinkle = scintillation(airmass(*center, e.mjd_start), e.exptime1_s)
+    raw = photometry(
+        film, calibration, stack, targets, frames, sky=sky, radius_px=radius, scintillation=twinkle
+    )
+    ratio, n_stars = transparency(raw.flux, raw.flux_err, usable)
+    frames = replace(frames, transparency=ratio, n_stars=n_stars)
+    njy = float(flux_njy(zero.value)) * zero.aperture_correction
+    film_2hz = tables.Film2Hz(
+        e, reduction_id, stars.name, targets, frames,
+        (raw.flux / ratio * njy).astype(np.float32), (raw.flux_err / ratio * njy).astype(np.float32),
+        raw.background, raw.flags | flags[:, None] | np.int32(calibration.flags), njy,
+    )  # fmt: skip
+    noise = float(np.sqrt(np.median(stack.variance[::8, ::8]) * np.pi * radius**2))
+    depth = float(mag_g(5 * noise * njy))
+    return film_2hz, replace(stack, zeropoint=zero.value, zeropoint_err=zero.error, depth=depth)
+
+
+def _centroid_err(detections: Detections, index: np.ndarray, fwhm_px: float) -> np.ndarray:  # type: ignore[type-arg]
+    """arcsec a coordinate, ``fwhm / (2.35 S/N)`` (King 1983); 0 for stars at their catalog position."""
+    snr = np.append(detections.flux / detections.flux_err, np.inf)
+    return np.asarray(fwhm_px * PIXEL_SCALE / 2.3548 / np.maximum(snr[index], 1.0))

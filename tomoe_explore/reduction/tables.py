@@ -1,0 +1,171 @@
+"""Step 10: what the steps found becomes the tables of ``schema.py``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+import pyarrow as pa
+from astropy.coordinates import Latitude, Longitude
+from astropy.wcs import WCS
+from cdshealpix.nested import lonlat_to_healpix
+from numpy.typing import NDArray
+
+from tomoe_explore import schema
+from tomoe_explore.camera import NY, PIXEL_SCALE
+from tomoe_explore.data import Exposure, Stack, member_ids
+from tomoe_explore.magnitudes import mag_err, mag_g
+from tomoe_explore.reduction.values import Detections, Doubles, Floats, FrameSeries, Targets, Tracks
+
+
+@dataclass(frozen=True)
+class Film2Hz:
+    """Calibrated photometry of a film and what identifies it: the input of all tables.
+
+    ``flux, flux_err`` are nJy, ``background`` ADU, ``(m, n)``; ``njy_per_adu`` is the flux of 1 ADU in the aperture.
+    """
+
+    exposure: Exposure
+    reduction_id: int
+    refcat: str
+    targets: Targets
+    frames: FrameSeries
+    flux: Floats
+    flux_err: Floats
+    background: Floats
+    flags: NDArray[np.int32]
+    njy_per_adu: float
+
+    @property
+    def ids(self) -> dict[str, int]:
+        """Exposure, detector and reduction, the same in every row."""
+        e = self.exposure
+        return {"exposure_id": e.exposure_id, "detector_id": e.detector_id, "reduction_id": self.reduction_id}
+
+
+def healpix_29(ra: Doubles, dec: Doubles) -> NDArray[np.int64]:
+    """HEALPix index at order 29, nested."""
+    return lonlat_to_healpix(Longitude(ra, u.deg), Latitude(dec, u.deg), 29).astype(np.int64)
+
+
+def _reference(targets: Targets, refcat: str, repeat: int = 1) -> dict[str, pa.Array]:
+    ref_id = np.repeat(targets.ref_id, repeat)
+    none = ref_id < 0
+    names = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(ref_id), np.int32), mask=none), [refcat])
+    return {"ref_id": pa.array(ref_id, mask=none), "refcat": names.cast(pa.string())}
+
+
+def photometry_table(film: Film2Hz) -> pa.Table:
+    """The ``photometry`` table: every target in every frame, targets in order, frames within."""
+    t, (m, n) = film.targets, film.flux.shape
+    frame = np.arange(n)
+    return schema.conform(
+        "photometry",
+        {
+            "source_id": np.repeat(member_ids(film.reduction_id, m), n),
+            **_reference(t, film.refcat, n),
+            **{name: np.repeat(getattr(t, name), n) for name in ("ra", "dec", "x", "y")},
+            "mjd": film.exposure.mid_times(frame[None, :], t.y[:, None].astype(np.float64)).ravel(),
+            "flux": film.flux.ravel(), "flux_err": film.flux_err.ravel(), "background": film.background.ravel(),
+            "frame": np.tile(frame, m), "flags": film.flags.ravel(),
+            "healpix_29": np.repeat(healpix_29(t.ra, t.dec), n), **film.ids,
+        },
+    )  # fmt: skip
+
+
+def sources_table(film: Film2Hz, detections: Detections, position_err: Doubles) -> pa.Table:
+    """The ``sources`` table: one row a target, with means and variability over the film.
+
+    The mean leaves out frame 0, as the stack does. ``position_err`` is arcsec a coordinate, ``(m,)``.
+    """
+    t, m = film.targets, len(film.targets)
+    flux, error = film.flux[:, 1:], film.flux_err[:, 1:]
+    n = flux.shape[1]
+    mean, mean_err = flux.mean(axis=1), np.sqrt((error**2).sum(axis=1)) / n
+    shape = {}
+    for name, values in (("fwhm", detections.fwhm_px * PIXEL_SCALE), ("ellipticity", detections.ellipticity)):
+        padded = np.append(values, np.nan)  # detection -1 takes the last
+        shape[name] = padded[t.detection].astype(np.float32)
+    return schema.conform(
+        "sources",
+        {
+            "source_id": member_ids(film.reduction_id, m), **_reference(t, film.refcat),
+            "ra": t.ra, "dec": t.dec, "ra_err": position_err, "dec_err": position_err, "x": t.x, "y": t.y,
+            "mjd": film.exposure.mid_times((1 + n) / 2.0, t.y.astype(np.float64)),
+            "flux": mean, "flux_err": mean_err, "mag": mag_g(mean), "mag_err": mag_err(mean, mean_err),
+            "phot_g_mean_mag": t.ref_mag, "bp_rp": t.bp_rp, **shape, "n_frames": n, **_variability(flux, error),
+            "flags": np.bitwise_or.reduce(film.flags, axis=1), "healpix_29": healpix_29(t.ra, t.dec), **film.ids,
+        },
+    )  # fmt: skip
+
+
+def _variability(flux: Floats, error: Floats) -> dict[str, Floats]:
+    mean = (flux / error**2).sum(axis=1) / (1 / error**2).sum(axis=1)
+    deviation = (flux - mean[:, None]) / error
+    n = flux.shape[1]
+    variance = flux.var(axis=1, ddof=1)
+    successive = (np.diff(flux, axis=1) ** 2).sum(axis=1) / (n - 1)
+    median = (flux - np.median(flux, axis=1)[:, None]) / error
+    peak = np.take_along_axis(median, np.abs(median).argmax(axis=1)[:, None], axis=1)[:, 0]
+    return {
+        "flux_rms": np.sqrt(variance),
+        "chi2": (deviation**2).sum(axis=1) / (n - 1),
+        "von_neumann": successive / np.maximum(variance, 1e-30),
+        "peak_snr": peak,
+    }
+
+
+def frames_table(film: Film2Hz, stack: Stack, radius_px: float, flags: NDArray[np.int32]) -> pa.Table:
+    """The ``frames`` table. ``depth`` is for a point source on sky alone in the photometry's aperture."""
+    series, n = film.frames, film.flux.shape[1]
+    sky = stack.sky + np.median(series.sky_offset, axis=(1, 2))
+    faint = np.sort(film.flux_err, axis=0)[: max(len(film.flux) // 5, 1)]
+    return schema.conform(
+        "frames",
+        {
+            "frame": np.arange(n), "mjd": film.exposure.mid_times(np.arange(n), (NY - 1) / 2.0),
+            "dx": series.dx, "dy": series.dy, "fwhm": stack.fwhm_px * PIXEL_SCALE, "sky": sky,
+            "transparency": series.transparency, "depth": mag_g(5 * np.median(faint, axis=0)),
+            "n_stars": series.n_stars, "flags": flags, **film.ids,
+        },
+    )  # fmt: skip
+
+
+def movers_tables(
+    exposure: Exposure, reduction_id: int, wcs: WCS, tracks: Tracks, njy: float
+) -> tuple[pa.Table, pa.Table]:
+    """The ``movers`` and ``mover_detections`` tables; ``njy`` is the flux of 1 ADU in the aperture."""
+    flux, flux_err = tracks.flux * njy, tracks.flux_err * njy
+    ids = member_ids(reduction_id, len(tracks.x0))
+    same = {"exposure_id": exposure.exposure_id, "detector_id": exposure.detector_id, "reduction_id": reduction_id}
+    ra, dec = wcs.all_pix2world(tracks.x0, tracks.y0, 0)
+    ra2, dec2 = wcs.all_pix2world(tracks.x0 + tracks.vx, tracks.y0 + tracks.vy, 0)
+    d_ra = ((ra2 - ra + 180) % 360 - 180) * np.cos(np.radians(dec)) * 3600
+    d_dec = (dec2 - dec) * 3600
+    count = np.bincount(tracks.track, minlength=len(ids))
+    total = np.bincount(tracks.track, flux, len(ids)) / np.maximum(count, 1)
+    total_err = np.sqrt(np.bincount(tracks.track, flux_err**2, len(ids))) / np.maximum(count, 1)
+    error = tracks.position_err * PIXEL_SCALE
+    movers = schema.conform(
+        "movers",
+        {
+            "mover_id": ids, "mjd": exposure.mjd_start + tracks.t0 / 86_400.0, "ra": ra, "dec": dec,
+            "ra_err": error, "dec_err": error, "ra_dec_corr": 0.0, "x": tracks.x0, "y": tracks.y0,
+            "rate": np.hypot(d_ra, d_dec), "rate_err": tracks.velocity_err * PIXEL_SCALE,
+            "position_angle": np.degrees(np.arctan2(d_ra, d_dec)) % 360,
+            "mag": mag_g(total), "mag_err": mag_err(total, total_err), "snr": total / np.maximum(total_err, 1e-30),
+            "n_frames": count, "score": tracks.score, "flags": int(exposure.flags), **same,
+        },
+    )  # fmt: skip
+    ra_d, dec_d = wcs.all_pix2world(tracks.x, tracks.y, 0)
+    one_err = (tracks.position_err * np.sqrt(count) * PIXEL_SCALE)[tracks.track]
+    detections = schema.conform(
+        "mover_detections",
+        {
+            "mover_id": ids[tracks.track], "frame": tracks.frame, "mjd": exposure.mid_times(tracks.frame, tracks.y),
+            "ra": ra_d, "dec": dec_d, "ra_err": one_err, "dec_err": one_err,
+            "mag": mag_g(flux), "mag_err": mag_err(flux, flux_err), "x": tracks.x, "y": tracks.y, **same,
+        },
+    )  # fmt: skip
+    return movers, detections

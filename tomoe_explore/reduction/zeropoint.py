@@ -1,0 +1,79 @@
+"""Step 7: what ties ADU to Gaia G magnitudes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomoe_explore.data import Stack
+from tomoe_explore.errors import ZeropointError
+from tomoe_explore.kernels.apertures import image_apertures
+from tomoe_explore.reduction.values import Targets, Zeropoint
+
+MIN_STARS = 3
+WIDE_FWHM = 4.0  #: radius in FWHM that holds all of a star's light
+INTRINSIC_MAG = 0.02  #: scatter of stars about the zero point from colours and the catalog, added to their errors
+
+
+def zeropoint(
+    stack: Stack, targets: Targets, sky: NDArray[np.float32], usable: NDArray[np.bool_], radius_px: float
+) -> Zeropoint:
+    """Zero point of a stack and its aperture correction.
+
+    Parameters
+    ----------
+    stack : Stack
+        With its seeing.
+    targets : Targets
+    sky : ndarray of float32, (m,)
+        Local sky, ADU a pixel.
+    usable : ndarray of bool, (m,)
+        Not saturated, not blended, well inside.
+    radius_px : float
+        Aperture of the photometry, pixels.
+
+    Returns
+    -------
+    Zeropoint
+
+    Raises
+    ------
+    ZeropointError
+        If fewer than three reference stars are usable.
+
+    Notes
+    -----
+    Weighted mean of ``G + 2.5 log10(flux)`` after clipping at 3 robust sigma. The aperture correction is the median
+    ratio of the light within four FWHM to that in the aperture, from stars whose error of that ratio is below 3 %.
+    """
+    positions = targets.x, targets.y
+    flux, variance, area = image_apertures(stack.image, stack.variance, positions, radius_px)
+    flux = flux - sky * area
+    error = np.sqrt(variance)
+    wide, wide_variance, wide_area = image_apertures(stack.image, stack.variance, positions, WIDE_FWHM * stack.fwhm_px)
+    wide = wide - sky * wide_area
+    sure = usable & (flux > 30 * error) & (np.sqrt(wide_variance) < 0.03 * flux)
+    correction = _aperture_correction(wide[sure] / flux[sure])
+    stars = usable & (targets.ref_id >= 0) & np.isfinite(targets.ref_mag) & (flux > 10 * error)
+    if stars.sum() < MIN_STARS:
+        raise ZeropointError(
+            f"{int(stars.sum())} usable reference stars of {int((targets.ref_id >= 0).sum())} on the film: "
+            f"at least {MIN_STARS} are needed for a zero point"
+        )
+    values = targets.ref_mag[stars] + 2.5 * np.log10(flux[stars] * correction)
+    errors = np.hypot(1.0857 * error[stars] / flux[stars], INTRINSIC_MAG)
+    keep = np.ones(len(values), bool)
+    for _ in range(5):
+        center = np.median(values[keep])
+        sigma = max(1.4826 * float(np.median(np.abs(values[keep] - center))), 0.01)
+        keep = np.abs(values - center) < 3 * np.hypot(sigma, errors - errors.min())
+    weight = keep / errors**2
+    value = float((weight * values).sum() / weight.sum())
+    chi2 = float((weight * (values - value) ** 2).sum() / max(keep.sum() - 1, 1))
+    return Zeropoint(value, float(np.sqrt(max(chi2, 1.0) / weight.sum())), correction, int(keep.sum()))
+
+
+def _aperture_correction(ratio: NDArray[np.float32]) -> float:
+    """Median ratio; 1.1, typical of seeing-limited images, where fewer than three stars tell."""
+    ratio = ratio[(ratio > 0.9) & (ratio < 2.0)]
+    return float(np.median(ratio)) if len(ratio) >= 3 else 1.1
