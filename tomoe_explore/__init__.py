@@ -1,0 +1,71 @@
+"""Reduce, search and explore the 2 Hz films of Tomo-e Gozen from a notebook.
+
+>>> import tempfile
+>>> import tomoe_explore as te
+>>> archive = te.Archive.create(tempfile.mkdtemp() + "/archive")
+>>> archive.search(night="2020-08-14").empty
+True
+
+Names are imported when they are first used, so that ``import tomoe_explore`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tomoe_explore import analysis, camera, errors, raw, refcat, schema, simulate, views
+    from tomoe_explore.analysis.periodogram import periodogram
+    from tomoe_explore.archive import Archive, open_archive
+    from tomoe_explore.operations.reduce import make_masters, reduce
+    from tomoe_explore.reduction.recipe import Parameters
+
+    __version__: str
+
+__all__ = [
+    "Archive",
+    "Parameters",
+    "__version__",
+    "analysis",
+    "camera",
+    "errors",
+    "make_masters",
+    "open_archive",
+    "periodogram",
+    "raw",
+    "reduce",
+    "refcat",
+    "schema",
+    "simulate",
+    "views",
+]
+
+#: Where a name comes from; the others are modules of the package.
+_HOME = {
+    "Archive": "archive",
+    "Parameters": "reduction.recipe",
+    "make_masters": "operations.reduce",
+    "open_archive": "archive",
+    "periodogram": "analysis.periodogram",
+    "reduce": "operations.reduce",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("tomoe-explore")
+    elif name in _HOME:
+        value = getattr(import_module(f"tomoe_explore.{_HOME[name]}"), name)
+    elif name in __all__:
+        value = import_module(f"tomoe_explore.{name}")
+    else:
+        raise AttributeError(f"module 'tomoe_explore' has no attribute {name!r}; it has {', '.join(__all__)}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -256,9 +256,7 @@ def scintillation(airmass: float, exptime_s: float) -> float:
     0.0035
     """
     aperture_cm = 100 * APERTURE_M
-    return float(
-        0.09 * aperture_cm ** (-2 / 3) * airmass**1.75 * np.exp(-ALTITUDE_M / 8000.0) / np.sqrt(2 * exptime_s)
-    )
+    return float(0.09 * aperture_cm ** (-2 / 3) * airmass**1.75 * np.exp(-ALTITUDE_M / 8000.0) / np.sqrt(2 * exptime_s))
 
 
 # --- file names ----------------------------------------------------------------------------------

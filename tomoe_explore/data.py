@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tomoe_explore.camera import NX, NY, GainMode, mid_times_mjd
 from tomoe_explore.errors import NoReferenceStarsError
@@ -64,7 +64,7 @@ class Exposure:
     project: str = ""
     observer: str = ""
 
-    def mid_times(self, frame: object, row: object) -> NDArray[np.float64]:
+    def mid_times(self, frame: ArrayLike, row: ArrayLike) -> NDArray[np.float64]:
         """Mid-exposure times (MJD, UTC) at frames and rows; see `camera.mid_times_mjd`."""
         return mid_times_mjd(
             self.mjd_start, np.asarray(frame), np.asarray(row),
@@ -130,7 +130,7 @@ class Film:
             yield start, self.source.read(start, min(start + size, self.n_frames))
 
     def adu(self, start: int, stop: int) -> Floats:
-        """Trimmed frames as native float32 ADU, ``(frame, y, x)``: for cutouts, tests and views, not for the hot path."""
+        """Trimmed frames as native float32 ADU, ``(frame, y, x)``: for cutouts and views, not for the hot path."""
         raw = self.source.read(start, stop)[:, self.y0 : self.y0 + NY, self.x0 : self.x0 + NX]
         values = raw.view(raw.dtype.newbyteorder(">")) if raw.dtype == np.int16 else raw
         return values.astype(np.float32) * np.float32(self.bscale) + np.float32(self.bzero)

@@ -104,6 +104,12 @@ class NotFoundError(ArchiveError):
     kind = "not-found"
 
 
+class ReservedError(ArchiveError):
+    """Another process that still runs is reducing this film."""
+
+    kind = "reserved"
+
+
 class TooManyRowsError(ArchiveError):
     """A read would return more rows than the guard allows."""
 

@@ -12,7 +12,7 @@ Examples
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntFlag
+from enum import IntEnum
 
 import pyarrow as pa
 
@@ -20,13 +20,18 @@ from tomoe_explore.columns import COLUMNS
 from tomoe_explore.errors import SchemaError
 
 
-class Flag(IntFlag):
+class Flag(IntEnum):
     """Bits of the ``flags`` columns.
+
+    Plain integers, so that ``table["flags"] & Flag.SATURATED`` works on arrays and on columns of pandas alike (an
+    ``IntFlag`` is iterable, which pandas takes for a list).
 
     Examples
     --------
     >>> Flag.SATURATED | Flag.EDGE
-    <Flag.SATURATED|EDGE: 3>
+    3
+    >>> flag_names(3)
+    ['SATURATED', 'EDGE']
     """
 
     SATURATED = 1  #: a pixel of the aperture is saturated
@@ -41,6 +46,11 @@ class Flag(IntFlag):
     FEW_STARS = 512  #: the frame's registration or transparency rests on few stars
     TOO_MANY = 1024  #: more candidates than are kept; the best ones were
     GLINT = 2048  #: a point seen in one frame only
+
+
+def flag_names(value: int) -> list[str]:
+    """Names of the bits that are set in a value of a ``flags`` column."""
+    return [flag.name for flag in Flag if value & flag]
 
 
 _TYPES = {

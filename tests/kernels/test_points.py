@@ -91,7 +91,7 @@ def test_link_finds_both_tracks_and_nothing_else():
 
 def test_link_leaves_out_what_is_too_slow():
     points, _ = line_points(np.random.default_rng(5), noise_points=0)
-    label, size = link(points, (10.0, 80.0), 1.5, 6, 10)
+    _, size = link(points, (10.0, 80.0), 1.5, 6, 10)
     assert size.tolist() == [12]
 
 

@@ -64,9 +64,7 @@ def residual_peaks(
         for y in range(1, ny - 1):
             a, b, c, out = residual[y - 1], residual[y], residual[y + 1], sums[y]
             for x in range(1, nx - 1):
-                out[x] = (
-                    (a[x - 1] + a[x] + a[x + 1]) + (b[x - 1] + b[x] + b[x + 1]) + (c[x - 1] + c[x] + c[x + 1])
-                )
+                out[x] = (a[x - 1] + a[x] + a[x + 1]) + (b[x - 1] + b[x] + b[x + 1]) + (c[x - 1] + c[x] + c[x + 1])
         found = 0
         for y in range(2, ny - 2):
             hits = 0

@@ -77,8 +77,8 @@ def solve(
     candidates = candidates[np.argsort(refcat.mag[candidates], kind="stable")]
     if len(candidates) < MIN_STARS or len(detections) < MIN_STARS:
         raise NoReferenceStarsError(
-            f"{len(candidates)} reference stars of {refcat.name!r} and {len(detections)} detections near RA {center[0]:.4f}, "
-            f"Dec {center[1]:.4f}: at least {MIN_STARS} of each are needed"
+            f"{len(candidates)} reference stars of {refcat.name!r} and {len(detections)} detections "
+            f"near RA {center[0]:.4f}, Dec {center[1]:.4f}: at least {MIN_STARS} of each are needed"
         )
     u, v = detections.x - (NX - 1) / 2, detections.y - (NY - 1) / 2
     first = _vote(u, v, (expected[0][candidates], expected[1][candidates]), reach, rotation_error_deg)
@@ -88,7 +88,11 @@ def solve(
     zero = _apply(fitted, np.zeros(1), np.zeros(1))
     ra0, dec0 = untangent(zero[0], zero[1], fitted.crval)
     angle = _rotation(fitted)
-    offset = (float((ra0[0] - center[0]) * 3600 * np.cos(np.radians(dec0[0]))), float((dec0[0] - center[1]) * 3600), angle)
+    offset = (
+        float((ra0[0] - center[0]) * 3600 * np.cos(np.radians(dec0[0]))),
+        float((dec0[0] - center[1]) * 3600),
+        angle,
+    )
     return Solution(_header(fitted), pairs, rms, len(pairs), offset)
 
 
@@ -124,8 +128,9 @@ def _vote(u: Doubles, v: Doubles, expected: tuple[Doubles, Doubles], reach: floa
     chance = background + 6 * np.sqrt(background) + 3
     if votes < max(chance, MIN_STARS):
         raise AstrometryError(
-            f"no match of {n} detections with {len(stars[0])} reference stars within {reach * PIXEL_SCALE / 60:.1f}' and "
-            f"{rotation_deg:.1f} deg: best offset has {votes} pairs, chance gives {background:.1f}"
+            f"no match of {n} detections with {len(stars[0])} reference stars within "
+            f"{reach * PIXEL_SCALE / 60:.1f}' and {rotation_deg:.1f} deg: best offset has {votes} pairs, "
+            f"chance gives {background:.1f}"
         )
     return float(angles[best]), shift_x, shift_y
 
@@ -161,7 +166,9 @@ def _refine(u: Doubles, v: Doubles, refcat: Refcat, candidates: NDArray[np.int64
     return fitted, pairs
 
 
-def _match(fitted: _Map, u: Doubles, v: Doubles, refcat: Refcat, candidates: NDArray[np.int64], tolerance: float) -> NDArray[np.int64]:
+def _match(
+    fitted: _Map, u: Doubles, v: Doubles, refcat: Refcat, candidates: NDArray[np.int64], tolerance: float
+) -> NDArray[np.int64]:
     """Pairs that are each other's nearest within a tolerance in pixels."""
     xi, eta = _apply(fitted, u, v)
     ref_xi, ref_eta = tangent(refcat.ra[candidates], refcat.dec[candidates], fitted.crval)
@@ -174,7 +181,9 @@ def _match(fitted: _Map, u: Doubles, v: Doubles, refcat: Refcat, candidates: NDA
     return np.column_stack([nearest[found], candidates[found]]).astype(np.int64)
 
 
-def _fit(fitted: _Map, u: Doubles, v: Doubles, refcat: Refcat, pairs: NDArray[np.int64], order: int) -> tuple[_Map, NDArray[np.int64]]:
+def _fit(
+    fitted: _Map, u: Doubles, v: Doubles, refcat: Refcat, pairs: NDArray[np.int64], order: int
+) -> tuple[_Map, NDArray[np.int64]]:
     """Least squares about a tangent point that is the centre of the frame; three rounds of clipping."""
     crval = fitted.crval
     for _ in range(3):
@@ -192,7 +201,8 @@ def _fit(fitted: _Map, u: Doubles, v: Doubles, refcat: Refcat, pairs: NDArray[np
             pairs = pairs[keep]
     terms = _terms(u[pairs[:, 0]], v[pairs[:, 0]], order)
     target = np.column_stack(tangent(refcat.ra[pairs[:, 1]], refcat.dec[pairs[:, 1]], crval))
-    return _Map(crval, order, np.linalg.lstsq(terms, target, rcond=None)[0].T), pairs
+    coefficients = np.linalg.lstsq(terms, target, rcond=None)[0].T.astype(np.float64)
+    return _Map(crval, order, coefficients), pairs
 
 
 def _powers(order: int) -> list[tuple[int, int]]:

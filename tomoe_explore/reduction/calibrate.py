@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tomoe_explore.camera import NX, NY, gain_mode
-from tomoe_explore.data import Exposure, Film, Master, Masters
+from tomoe_explore.data import Exposure, Film, Floats, Master, Masters
 from tomoe_explore.errors import CalibrationError, NoMastersError
 from tomoe_explore.reduction.values import Calibration
 from tomoe_explore.schema import Flag
@@ -60,13 +60,13 @@ def calibrate(film: Film, masters: Masters) -> Calibration:
     return Calibration(dark, flat, bad, gain, read_noise, saturation, flags)
 
 
-def _checked(master: Master, kind: str, exposure: Exposure) -> np.ndarray:  # type: ignore[type-arg]
+def _checked(master: Master, kind: str, exposure: Exposure) -> Floats:
     where = f"({exposure.where})"
     if master.kind != kind:
         raise CalibrationError(f"expected a master {kind}, got {master.kind} {master.master_id} {where}")
     if master.exposure.detector_id != exposure.detector_id:
         raise CalibrationError(
-            f"master {kind} {master.master_id} is of detector {master.exposure.detector_id}, the film of another {where}"
+            f"master {kind} {master.master_id} is of detector {master.exposure.detector_id}, the film is not {where}"
         )
     if master.pixels.shape != (NY, NX):
         raise CalibrationError(f"master {kind} is {master.pixels.shape}, trimmed frames are {(NY, NX)} {where}")

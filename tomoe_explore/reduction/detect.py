@@ -128,7 +128,9 @@ def _shapes(signal: Floats, x: NDArray[np.float64], y: NDArray[np.float64], size
     for _ in range(steps):
         u, v = gx - cx[:, None, None], gy - cy[:, None, None]
         det = np.maximum(xx * yy - xy**2, 1e-3)
-        form = (yy[:, None, None] * u**2 + xx[:, None, None] * v**2 - 2 * xy[:, None, None] * u * v) / det[:, None, None]
+        form = (yy[:, None, None] * u**2 + xx[:, None, None] * v**2 - 2 * xy[:, None, None] * u * v) / det[
+            :, None, None
+        ]
         w = np.exp(-0.5 * form) * stamps
         total = np.maximum(w.sum((1, 2)), 1e-6)
         mx, my = (w * u).sum((1, 2)) / total, (w * v).sum((1, 2)) / total

@@ -115,7 +115,8 @@ def _clean_mean(film: Film) -> tuple[Floats, Floats]:
     outlier = (peak - rest) ** 2 > 36 * np.maximum(rest_variance, np.median(rest_variance))
     mean = np.where(outlier, rest, total / n)
     variance = np.where(outlier, rest_variance, np.maximum(squares - total**2 / n, 0.0) / (n - 1))
-    return (film.bzero + film.bscale * (reference + mean)).astype(np.float32), variance * film.bscale**2
+    adu = film.bzero + film.bscale * (reference + mean)
+    return adu.astype(np.float32), (variance * film.bscale**2).astype(np.float32)
 
 
 def _level_scatter(film: Film, mean: Floats, dark: Master | None) -> float:
@@ -144,7 +145,7 @@ def _smooth(image: Floats) -> Floats:
 
     small = image[: NY // 8 * 8, : NX // 8 * 8].reshape(NY // 8, 8, NX // 8, 8)
     small = median_filter(np.median(small, axis=(1, 3)), 5)
-    return zoom(small, (NY / small.shape[0], NX / small.shape[1]), order=1, mode="nearest")  # type: ignore[no-any-return]
+    return zoom(small, (NY / small.shape[0], NX / small.shape[1]), order=1, mode="nearest")
 
 
 def _master(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,8 +64,7 @@ def find_movers(
     low, high = speeds_arcsec_s[0] / PIXEL_SCALE, speeds_arcsec_s[1] / PIXEL_SCALE
     min_points = max(5, int(np.ceil(film.n_frames / 3)))
     label, sizes = link((frame, t, x_ref, y_ref), (low, high), TOLERANCE_PX, min_points, MAX_LINKS)
-    points = label, frame, x_ref, y_ref, t, ratio * snr
-    return _fit(points, len(sizes))
+    return _fit(_Points(label, frame, x_ref, y_ref, t, np.float64(snr) * ratio), len(sizes))
 
 
 def _threshold(sums: Sums, stack: Stack, calibration: Calibration, frames: FrameSeries, snr: float) -> Floats:
@@ -86,18 +85,35 @@ def _threshold(sums: Sums, stack: Stack, calibration: Calibration, frames: Frame
     return np.where(blocked, np.float32(np.inf), threshold).astype(np.float32)
 
 
-def _fit(points: tuple[NDArray[np.int32], ...], n_tracks: int) -> Tracks:
+@dataclass(frozen=True)
+class _Points:
+    """Points of single frames, ``(k,)`` each, with the link that holds each (-1: none)."""
+
+    label: NDArray[np.int32]
+    frame: NDArray[np.int16]
+    x: Doubles
+    y: Doubles
+    t: Doubles
+    significance: Doubles
+
+
+def _fit(points: _Points, n_tracks: int) -> Tracks:
     """Straight lines by least squares; errors from the scatter about them."""
-    label, frame, x, y, t, significance = points
-    keep = label >= 0
-    order = np.flatnonzero(keep)[np.lexsort((frame[keep], label[keep]))]
-    label, frame, x, y, t, significance = (p[order] for p in (label, frame, x, y, t, significance))
-    fits = np.zeros((n_tracks, 8))
+    linked = np.flatnonzero(points.label >= 0)
+    order = linked[np.lexsort((points.frame[linked], points.label[linked]))]
+    p = _Points(**{name: getattr(points, name)[order] for name in points.__dataclass_fields__})
+    lines = np.zeros((n_tracks, 7))
+    score = np.zeros(n_tracks)
     for k in range(n_tracks):  # a handful of tracks
-        one = label == k
-        fits[k] = (*_line(t[one], x[one], y[one]), np.sqrt((significance[one] ** 2).sum()))
-    none = np.zeros(len(label), np.float32)
-    return Tracks(label, frame, x, y, t, *fits.T, flux=none, flux_err=none)
+        one = p.label == k
+        lines[k] = _line(p.t[one], p.x[one], p.y[one])
+        score[k] = np.sqrt((p.significance[one] ** 2).sum())
+    x0, y0, t0, vx, vy, position_err, velocity_err = lines.T
+    none = np.zeros(len(order), np.float32)
+    return Tracks(
+        track=p.label, frame=p.frame, x=p.x, y=p.y, t=p.t, x0=x0, y0=y0, t0=t0, vx=vx, vy=vy,
+        position_err=position_err, velocity_err=velocity_err, score=score, flux=none, flux_err=none,
+    )  # fmt: skip
 
 
 def _line(t: Doubles, x: Doubles, y: Doubles) -> tuple[float, ...]:

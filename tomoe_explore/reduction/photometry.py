@@ -46,11 +46,15 @@ def _blended(targets: Targets, flux: Floats, fwhm_px: float, radius_px: float) -
     from scipy.special import erfc
 
     sigma = fwhm_px / 2.3548
-    pairs = cKDTree(np.column_stack([targets.x, targets.y])).query_pairs(radius_px + 2.5 * fwhm_px, output_type="ndarray")
+    pairs = cKDTree(np.column_stack([targets.x, targets.y])).query_pairs(
+        radius_px + 2.5 * fwhm_px, output_type="ndarray"
+    )
     blended = np.zeros(len(targets), bool)
     if len(pairs) == 0:
         return blended
-    distance = np.hypot(*(np.column_stack([targets.x, targets.y])[pairs[:, 0]] - np.column_stack([targets.x, targets.y])[pairs[:, 1]]).T)
+    distance = np.hypot(
+        *(np.column_stack([targets.x, targets.y])[pairs[:, 0]] - np.column_stack([targets.x, targets.y])[pairs[:, 1]]).T
+    )
     share = 0.5 * erfc((distance - radius_px) / (np.sqrt(2) * sigma))
     for a, b in ((pairs[:, 0], pairs[:, 1]), (pairs[:, 1], pairs[:, 0])):
         spill = np.maximum(flux[b], 0) * share > BLEND_FRACTION * np.maximum(flux[a], 1e-3)
@@ -92,7 +96,9 @@ def photometry(
     ``flux_err**2 = sum(w**2 var) + (scintillation * mean flux)**2``, with the variance of a pixel expected from the
     stack. The local sky of a frame is that of the stack plus the frame's own offset on a coarse grid.
     """
-    flux, area, bits = [], [], []
+    flux: list[Floats] = []
+    area: list[Floats] = []
+    bits: list[NDArray[np.uint8]] = []
     positions = targets.x, targets.y
     for start, block in film.blocks():
         stop = start + len(block)
@@ -101,8 +107,9 @@ def photometry(
             (calibration.dark, calibration.flat, calibration.bad),
             positions, (frames.dx[start:stop], frames.dy[start:stop]), radius_px, calibration.saturation,
         )  # fmt: skip
-        for part, values in zip((flux, area, bits), result, strict=True):
-            part.append(values)
+        flux.append(result[0])
+        area.append(result[1])
+        bits.append(result[2])
     areas = np.hstack(area)
     background = sky[:, None] + _sky_at(frames.sky_offset, targets)
     fluxes = np.hstack(flux) - background * areas
@@ -111,7 +118,9 @@ def photometry(
     mean = np.maximum(fluxes[:, 1:].mean(axis=1), 0.0)
     error = np.sqrt(variance + (scintillation * mean) ** 2)
     flags = _flags(np.hstack(bits))
-    return FilmPhotometry(fluxes, np.repeat(error[:, None], fluxes.shape[1], axis=1), background.astype(np.float32), flags)
+    return FilmPhotometry(
+        fluxes, np.repeat(error[:, None], fluxes.shape[1], axis=1), background.astype(np.float32), flags
+    )
 
 
 def _sky_at(grid: Floats, targets: Targets) -> Floats:

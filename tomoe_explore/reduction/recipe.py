@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from astropy.wcs import WCS
+from numpy.typing import NDArray
 
 from tomoe_explore import schema
 from tomoe_explore.camera import NX, NY, PIXEL_SCALE, airmass, detector_center, scintillation
@@ -122,9 +123,7 @@ def reduce_film(
     }
     dark_id = masters.dark.master_id if masters.dark and not film.calibrated else None
     flat_id = masters.flat.master_id if masters.flat and not film.calibrated else None
-    return Reduction(
-        reduction_id, film.exposure, stack, products, dark_id, flat_id, refcat.name, asdict(p)
-    )
+    return Reduction(reduction_id, film.exposure, stack, products, dark_id, flat_id, refcat.name, asdict(p))
 
 
 def _astrometry(film: Film, detections: Detections, refcat: Refcat, p: Parameters) -> tuple[Refcat, Solution]:
@@ -151,7 +150,7 @@ def _radius(stack: Stack, p: Parameters) -> float:
     return max(p.aperture_fwhm * stack.fwhm_px, 2.0)
 
 
-def _photometry(  # noqa: PLR0913 - the one place where all that is known of a film meets
+def _photometry(
     film: Film,
     sums: Sums,
     calibration: Calibration,
@@ -172,9 +171,7 @@ def _photometry(  # noqa: PLR0913 - the one place where all that is known of a f
     zero = zeropoint(stack, targets, sky, usable, radius)
     center = detector_center(e.ra, e.dec, e.detector_id)
     twinkle = scintillation(airmass(*center, e.mjd_start), e.exptime1_s)
-    raw = photometry(
-        film, calibration, stack, targets, frames, sky=sky, radius_px=radius, scintillation=twinkle
-    )
+    raw = photometry(film, calibration, stack, targets, frames, sky=sky, radius_px=radius, scintillation=twinkle)
     ratio, n_stars = transparency(raw.flux, raw.flux_err, usable)
     frames = replace(frames, transparency=ratio, n_stars=n_stars)
     njy = float(flux_njy(zero.value)) * zero.aperture_correction
@@ -188,7 +185,7 @@ def _photometry(  # noqa: PLR0913 - the one place where all that is known of a f
     return film_2hz, replace(stack, zeropoint=zero.value, zeropoint_err=zero.error, depth=depth)
 
 
-def _centroid_err(detections: Detections, index: np.ndarray, fwhm_px: float) -> np.ndarray:  # type: ignore[type-arg]
-    """arcsec a coordinate, ``fwhm / (2.35 S/N)`` (King 1983); 0 for stars at their catalog position."""
+def _centroid_err(detections: Detections, index: NDArray[np.int64], fwhm_px: float) -> NDArray[np.float64]:
+    """Standard error, arcsec a coordinate, ``fwhm / (2.35 S/N)`` (King 1983); 0 at a star's catalog position."""
     snr = np.append(detections.flux / detections.flux_err, np.inf)
     return np.asarray(fwhm_px * PIXEL_SCALE / 2.3548 / np.maximum(snr[index], 1.0))

@@ -15,9 +15,7 @@ GRID = (4, 8)  #: cells of the sky grid along y and x
 ROW_STEP = 3  #: only every third row is read for the sky: some 6,000 pixels a cell remain
 
 
-def register(
-    film: Film, sums: Sums, calibration: Calibration, detections: Detections, fwhm_px: float
-) -> FrameSeries:
+def register(film: Film, sums: Sums, calibration: Calibration, detections: Detections, fwhm_px: float) -> FrameSeries:
     """Shifts and sky of every frame from bright unsaturated stars and star-free pixels.
 
     Parameters

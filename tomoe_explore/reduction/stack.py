@@ -43,7 +43,7 @@ def sum_frames(film: Film) -> Sums:
         accumulate(frames, (film.x0, film.y0), reference, total, peak, squares)
     n = film.n_frames - 1
     mean = total / n
-    variance = np.maximum(squares / n - mean**2, 0.0) * (n / (n - 1))
+    variance = (np.maximum(squares / n - mean**2, 0.0) * (n / (n - 1))).astype(np.float32)
     return Sums(reference + mean, reference + peak, variance, n)
 
 

@@ -1,0 +1,65 @@
+"""What all tests share: the real data, Debian's tools, and one small reduced night."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+IN_CI = bool(os.environ.get("CI"))
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data beside the repository; the test is skipped where it is absent."""
+    data = ROOT.parent / "shared" / "data"
+    if not data.is_dir():
+        pytest.skip(f"no real data at {data}")
+    return data
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[str], str]:
+    """Path of a Debian tool (``fitsverify``, ``stilts``, ``chromium``); the test is skipped without it."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            pytest.skip(f"{name} is not installed (apt-get install {name})")
+        return path
+
+    return find
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """In continuous integration nothing is skipped: what cannot run there has failed."""
+    report = yield
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which continuous integration does not allow: {report.longrepr}"
+    return report
+
+
+GAIA_SPARSE = "gaia_dr2_ra309-318_dec-16--8_g16.parquet"
+
+
+@pytest.fixture(scope="session")
+def gaia_night(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Raw films of three exposures of one detector, their dark and flat, on real Gaia positions; with truth."""
+    from tomoe_explore.simulate import simulate
+
+    out = tmp_path_factory.mktemp("gaia-night")
+    stars = shared_data / "stars" / GAIA_SPARSE
+    simulate(out, detectors=(111,), exposures=3, frames=18, seed=3, stars=stars, progress=False)
+    return out

@@ -1,0 +1,50 @@
+"""The films of the Gaia night, reduced in memory, beside their truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tomoe_explore import raw
+from tomoe_explore.data import Film, Masters, Reduction, Refcat, make_reduction_id
+from tomoe_explore.reduction.masters import make_dark, make_flat
+from tomoe_explore.reduction.recipe import reduce_film
+from tomoe_explore.refcat import read_refcat
+
+
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    """pandas with nullable integers: a Gaia source_id does not survive float64."""
+    return table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+
+
+@dataclass(frozen=True)
+class Night:
+    films: list[Film]
+    masters: Masters
+    refcat: Refcat
+    reductions: list[Reduction]
+    truth: dict[str, pd.DataFrame]
+
+    def of(self, reduction: Reduction, name: str) -> pd.DataFrame:
+        """Truth table rows of a reduction's exposure."""
+        rows = self.truth[name]
+        return rows[rows["exposure_id"] == reduction.exposure.exposure_id]
+
+
+@pytest.fixture(scope="session")
+def night(gaia_night) -> Night:
+    films = [raw.open_film(path) for path in raw.find_films([gaia_night])]
+    kind = {k: [f for f in films if f.exposure.kind == k] for k in ("dark", "flat", "object")}
+    dark = make_dark(kind["dark"][0])
+    masters = Masters(dark, make_flat(kind["flat"][0], dark))
+    refcat = read_refcat(gaia_night / "refcat.parquet")
+    reductions = [
+        reduce_film(f, masters, refcat, reduction_id=make_reduction_id(f.exposure.exposure_id, 111, 1))
+        for f in kind["object"]
+    ]
+    truth = {p.stem: frame_of(pq.read_table(p)) for p in sorted((gaia_night / "truth").glob("*.parquet"))}
+    return Night(kind["object"], masters, refcat, reductions, truth)

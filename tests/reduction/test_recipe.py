@@ -1,0 +1,193 @@
+"""The whole recipe on simulated films of real Gaia stars, against the simulator's truth."""
+
+import numpy as np
+import pytest
+from astropy.wcs import WCS
+
+from tests.reduction.conftest import frame_of
+from tomoe_explore import schema
+from tomoe_explore.data import Masters
+from tomoe_explore.errors import CalibrationError, NoMastersError, NoReferenceStarsError
+from tomoe_explore.magnitudes import flux_njy
+from tomoe_explore.reduction.recipe import reduce_film
+from tomoe_explore.schema import Flag
+
+UNUSABLE = Flag.SATURATED | Flag.EDGE | Flag.HOT_PIXEL | Flag.BLENDED
+
+
+def on_chip(stars, margin=5):
+    return stars["x"].between(margin, 1999 - margin) & stars["y"].between(margin, 1127 - margin)
+
+
+def test_astrometry_is_good_to_a_third_of_an_arcsecond(night):
+    for reduction in night.reductions:
+        stars = night.of(reduction, "stars")
+        stars = stars[on_chip(stars) & (stars["phot_g_mean_mag"] < 16)]
+        ra, dec = WCS(reduction.stack.wcs_header).all_pix2world(stars["x"], stars["y"], 0)
+        d_ra = (ra - stars["ra"]) * np.cos(np.radians(stars["dec"])) * 3600
+        d_dec = (dec - stars["dec"]) * 3600
+        assert len(stars) > 100
+        assert np.sqrt((d_ra**2).mean()) < 0.3
+        assert np.sqrt((d_dec**2).mean()) < 0.3
+        assert reduction.stack.astrometric_rms < 0.3
+
+
+def test_detections_without_a_reference_star_lie_where_the_star_is(night):
+    reduction = night.reductions[0]
+    sources = frame_of(reduction.tables["sources"])
+    strangers = sources[sources["ref_id"].isna() & (sources["flags"] & UNUSABLE == 0)]
+    stars = night.of(reduction, "stars")
+    assert len(strangers) > 10
+    distance = np.hypot(
+        strangers["x"].to_numpy()[:, None] - stars["x"].to_numpy(),
+        strangers["y"].to_numpy()[:, None] - stars["y"].to_numpy(),
+    ).min(axis=1)
+    assert np.median(distance) < 0.5
+
+
+def test_zero_point_follows_from_fluxes(night):
+    for reduction in night.reductions:
+        stars = measured(night, reduction).query("phot_g_mean_mag_truth < 15.5")
+        offset = -2.5 * np.log10(stars["flux"] / stars["flux_truth"])
+        assert len(stars) > 50
+        assert abs(np.median(offset)) < 0.05
+        assert reduction.stack.zeropoint_err < 0.02
+
+
+def measured(night, reduction):
+    """Usable non-variable stars with their true mean flux."""
+    sources = frame_of(reduction.tables["sources"])
+    stars = night.of(reduction, "stars")
+    both = sources[sources["ref_id"].notna()].merge(stars, on="ref_id", suffixes=("", "_truth"))
+    return both[(both["flags"] & UNUSABLE == 0) & ~both["is_variable"].astype(bool)]
+
+
+def saturation_mag(night, reduction):
+    """Magnitude of the faintest star flagged as saturated."""
+    sources = frame_of(reduction.tables["sources"])
+    hit = sources[(sources["flags"] & Flag.SATURATED > 0) & sources["ref_id"].notna()]
+    return float(hit["phot_g_mean_mag"].quantile(0.9)) if len(hit) else 11.5
+
+
+def test_2hz_fluxes_are_unbiased_from_a_magnitude_below_saturation_to_16(night):
+    for reduction in night.reductions:
+        stars = measured(night, reduction)
+        first = max(saturation_mag(night, reduction), 11.0) + 1
+        for low in np.arange(first, 15.6, 0.5):
+            some = stars[stars["phot_g_mean_mag_truth"].between(low, low + 0.5)]
+            if len(some) < 5:
+                continue
+            ratio = np.median(some["flux"] / some["flux_truth"])
+            assert abs(ratio - 1) < 0.03, (low, len(some), ratio)
+
+
+def test_errors_are_true(night):
+    chi2 = np.concatenate([measured(night, r).query("phot_g_mean_mag_truth < 17")["chi2"] for r in night.reductions])
+    assert 0.85 < np.median(chi2) < 1.15
+
+
+def test_mid_times_are_at_the_row(night):
+    for reduction in night.reductions:
+        movers = night.of(reduction, "mover_positions")
+        rows = frame_of(reduction.tables["photometry"])
+        frames = night.of(reduction, "frames").set_index("frame")["mjd"]  # at the middle row
+        source = rows[rows["source_id"] == rows["source_id"].iloc[0]]
+        expected = frames.loc[source["frame"]].to_numpy() + (source["y"] - 563.5) * 0.00041475 / 86400
+        assert np.abs(source["mjd"] - expected).max() * 86400e3 < 0.01
+        # a mover's truth comes with its own row-dependent times
+        exposure = reduction.exposure
+        mine = exposure.mid_times(movers["frame"].to_numpy(), movers["y"].to_numpy())
+        assert np.abs(mine - movers["mjd"]).max() * 86400e3 < 1.0
+
+
+def test_frames_follow_the_true_shifts(night):
+    for reduction in night.reductions:
+        frames, truth = frame_of(reduction.tables["frames"]), night.of(reduction, "frames")
+        d = frames["dx"].to_numpy() - truth["dx"].to_numpy()
+        assert np.std(d) < 0.02
+        assert np.std(truth["dx"]) > 0.05
+
+
+def test_the_bright_mover_is_found_once_with_its_motion(night):
+    for reduction in night.reductions:
+        truth = night.of(reduction, "movers").iloc[0]
+        movers = frame_of(reduction.tables["movers"])
+        assert len(movers) == 1
+        mover = movers.iloc[0]
+        assert abs(mover["rate"] - truth["rate"]) < 0.05 * truth["rate"]
+        assert abs((mover["position_angle"] - truth["position_angle"] + 180) % 360 - 180) < 3
+        at_mjd = (mover["mjd"] - truth["mjd"]) * 86400
+        angle = np.radians(truth["position_angle"])
+        d_ra = (mover["ra"] - truth["ra"]) * np.cos(np.radians(truth["dec"])) * 3600
+        d_dec = (mover["dec"] - truth["dec"]) * 3600
+        assert abs(d_ra - truth["rate"] * np.sin(angle) * at_mjd) < 0.3
+        assert abs(d_dec - truth["rate"] * np.cos(angle) * at_mjd) < 0.3
+        assert abs(mover["mag"] - truth["mag"]) < 0.25
+        detections = frame_of(reduction.tables["mover_detections"])
+        assert (detections["mover_id"] == mover["mover_id"]).all()
+        assert len(detections) >= 12
+
+
+def test_the_variable_stands_out(night):
+    variable = night.truth["variables"].iloc[0]
+    for reduction in night.reductions:
+        sources = frame_of(reduction.tables["sources"])
+        good = sources[(sources["flags"] & UNUSABLE == 0) & sources["ref_id"].notna()]
+        top = good.sort_values("chi2", ascending=False).iloc[0]
+        assert top["ref_id"] == variable["ref_id"]
+
+
+def test_tables_are_as_the_schema_says(night):
+    reduction = night.reductions[0]
+    for name, table in reduction.tables.items():
+        assert table.schema.equals(schema.TABLES[name].arrow, check_metadata=True)
+    photometry = reduction.tables["photometry"]
+    assert photometry.num_rows == reduction.tables["sources"].num_rows * 18
+    assert np.isfinite(photometry["flux"].to_numpy()).all()
+
+
+def test_a_reduction_is_reproducible(night):
+    again = reduce_film(night.films[0], night.masters, night.refcat, reduction_id=night.reductions[0].reduction_id)
+    assert again.tables["photometry"].equals(night.reductions[0].tables["photometry"])
+
+
+def test_proper_motion_is_applied(night):
+    """A catalog ten years older, its stars moved back by their motion, gives the same solution."""
+    refcat = night.refcat
+    moved = refcat._at(2006.0)
+    reduction = reduce_film(night.films[0], night.masters, moved, reduction_id=night.reductions[0].reduction_id)
+    here = WCS(night.reductions[0].stack.wcs_header).all_pix2world(1000, 560, 0)
+    there = WCS(reduction.stack.wcs_header).all_pix2world(1000, 560, 0)
+    assert np.abs(np.array(here) - np.array(there)).max() * 3600 < 0.005
+
+
+def test_without_a_flat_it_is_flagged(night):
+    reduction = reduce_film(night.films[0], Masters(night.masters.dark), night.refcat, reduction_id=1_111_001)
+    assert (reduction.tables["photometry"]["flags"].to_numpy() & Flag.NO_FLAT > 0).all()
+
+
+def test_without_a_dark_it_is_refused(night):
+    with pytest.raises(NoMastersError, match=r"no master dark for detector 111"):
+        reduce_film(night.films[0], Masters(), night.refcat, reduction_id=1_111_001)
+
+
+def test_another_detectors_dark_is_refused(night):
+    from dataclasses import replace
+
+    dark = replace(night.masters.dark, exposure=replace(night.masters.dark.exposure, detector_id=112))
+    with pytest.raises(CalibrationError, match="detector 112"):
+        reduce_film(night.films[0], Masters(dark, night.masters.flat), night.refcat, reduction_id=1_111_001)
+
+
+def test_a_catalog_of_another_field_is_refused(night):
+    from dataclasses import replace
+
+    elsewhere = replace(night.refcat, ra=(night.refcat.ra + 40) % 360)
+    with pytest.raises(NoReferenceStarsError, match="none within"):
+        reduce_film(night.films[0], night.masters, elsewhere, reduction_id=1_111_001)
+
+
+def test_fluxes_are_on_the_gaia_scale(night):
+    stars = measured(night, night.reductions[0]).query("phot_g_mean_mag_truth < 15")
+    np.testing.assert_allclose(np.median(stars["flux"] / flux_njy(stars["phot_g_mean_mag_truth"])), 1, atol=0.03)
+    np.testing.assert_allclose(np.median(stars["mag"] - stars["phot_g_mean_mag_truth"]), 0, atol=0.03)
