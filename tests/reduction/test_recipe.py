@@ -54,6 +54,12 @@ def test_zero_point_follows_from_fluxes(night):
         assert reduction.stack.zeropoint_err < 0.02
 
 
+def test_zero_point_is_the_simulators_hidden_one(night):
+    for reduction in night.reductions:
+        hidden = night.hidden[reduction.exposure.exposure_id]["zeropoint"]
+        assert abs(reduction.stack.zeropoint - hidden) < 0.05
+
+
 def measured(night, reduction):
     """Usable non-variable stars with their true mean flux."""
     sources = frame_of(reduction.tables["sources"])

@@ -38,6 +38,7 @@ def solve(
     refcat: Refcat,
     center: tuple[float, float],
     *,
+    north_deg: float = 0.0,
     pointing_error_arcmin: float = 6.0,
     rotation_error_deg: float = 1.2,
 ) -> Solution:
@@ -51,8 +52,10 @@ def solve(
         At the epoch of the film; covering its field and the pointing error.
     center : (ra, dec)
         Where the centre of the detector ought to be, deg.
+    north_deg : float
+        Where north ought to be: angle from +y towards -x.
     pointing_error_arcmin, rotation_error_deg : float
-        How far off that may be.
+        How far off centre and north may be.
 
     Returns
     -------
@@ -81,7 +84,7 @@ def solve(
             f"near RA {center[0]:.4f}, Dec {center[1]:.4f}: at least {MIN_STARS} of each are needed"
         )
     u, v = detections.x - (NX - 1) / 2, detections.y - (NY - 1) / 2
-    first = _vote(u, v, (expected[0][candidates], expected[1][candidates]), reach, rotation_error_deg)
+    first = _vote(u, v, (expected[0][candidates], expected[1][candidates]), reach, (north_deg, rotation_error_deg))
     fitted, pairs = _refine(u, v, refcat, candidates, center, first)
     residual = _residuals(fitted, u[pairs[:, 0]], v[pairs[:, 0]], refcat, pairs[:, 1])
     rms = float(np.sqrt((residual**2).mean()))
@@ -115,21 +118,22 @@ def untangent(xi: Doubles, eta: Doubles, center: tuple[float, float]) -> tuple[D
     return (center[0] + np.degrees(d_ra)) % 360.0, np.degrees(dec)
 
 
-def _vote(u: Doubles, v: Doubles, expected: tuple[Doubles, Doubles], reach: float, rotation_deg: float):  # type: ignore[no-untyped-def]
+def _vote(u: Doubles, v: Doubles, expected: tuple[Doubles, Doubles], reach: float, rotation: tuple[float, float]):  # type: ignore[no-untyped-def]
     """Affine first guess (rotation, shift) by voting; detections and stars of like number density take part."""
     n = min(N_BRIGHT, len(u))
     density = n / (NX * NY)
     n_stars = int(np.ceil(1.2 * density * (NX + 2 * reach) * (NY + 2 * reach)))
     step = BIN_PX / np.hypot(NX / 2, NY / 2)
-    n_angles = max(int(np.ceil(np.radians(rotation_deg) / step)), 0)
-    angles = step * np.arange(-n_angles, n_angles + 1)
+    north_deg, error_deg = rotation
+    n_angles = int(np.ceil(np.radians(error_deg) / step))
+    angles = np.radians(north_deg) + step * np.arange(-n_angles, n_angles + 1)
     stars = expected[0][:n_stars], expected[1][:n_stars]
     best, shift_x, shift_y, votes, background = vote((u[:n], v[:n]), stars, angles, reach, BIN_PX)
     chance = background + 6 * np.sqrt(background) + 3
     if votes < max(chance, MIN_STARS):
         raise AstrometryError(
             f"no match of {n} detections with {len(stars[0])} reference stars within "
-            f"{reach * PIXEL_SCALE / 60:.1f}' and {rotation_deg:.1f} deg: best offset has {votes} pairs, "
+            f"{reach * PIXEL_SCALE / 60:.1f}' and {error_deg:.1f} deg: best offset has {votes} pairs, "
             f"chance gives {background:.1f}"
         )
     return float(angles[best]), shift_x, shift_y

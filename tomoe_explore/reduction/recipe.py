@@ -12,7 +12,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from tomoe_explore import schema
-from tomoe_explore.camera import NX, NY, PIXEL_SCALE, airmass, detector_center, scintillation
+from tomoe_explore.camera import NX, NY, PIXEL_SCALE, airmass, detector_center, north_angle, scintillation
 from tomoe_explore.data import Film, Masters, Reduction, Refcat, Stack
 from tomoe_explore.errors import FilmError
 from tomoe_explore.magnitudes import flux_njy, mag_g
@@ -132,7 +132,7 @@ def _astrometry(film: Film, detections: Detections, refcat: Refcat, p: Parameter
     radius = float(np.hypot(NX, NY) / 2 * PIXEL_SCALE / 3600 + p.pointing_error_arcmin / 60 * 1.5)
     stars = refcat.near(*center, radius, e.mjd_start)
     solution = solve(
-        detections, stars, center,
+        detections, stars, center, north_deg=north_angle(e.ra, e.dec, e.detector_id),
         pointing_error_arcmin=p.pointing_error_arcmin, rotation_error_deg=p.rotation_error_deg,
     )  # fmt: skip
     return stars, solution

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from tomoe_explore.data import Stack
 from tomoe_explore.errors import ZeropointError
@@ -44,7 +45,8 @@ def zeropoint(
     Notes
     -----
     Weighted mean of ``G + 2.5 log10(flux)`` after clipping at 3 robust sigma. The aperture correction is the median
-    ratio of the light within four FWHM to that in the aperture, from stars whose error of that ratio is below 3 %.
+    ratio of the light within four FWHM to that in the aperture, from stars whose error of that ratio is below 3 %
+    and whose neighbours there have less than 1 % of their light.
     """
     positions = targets.x, targets.y
     flux, variance, area = image_apertures(stack.image, stack.variance, positions, radius_px)
@@ -53,6 +55,7 @@ def zeropoint(
     wide, wide_variance, wide_area = image_apertures(stack.image, stack.variance, positions, WIDE_FWHM * stack.fwhm_px)
     wide = wide - sky * wide_area
     sure = usable & (flux > 30 * error) & (np.sqrt(wide_variance) < 0.03 * flux)
+    sure &= _crowding(targets, flux, (WIDE_FWHM + 1) * stack.fwhm_px) < 0.01
     correction = _aperture_correction(wide[sure] / flux[sure])
     stars = usable & (targets.ref_id >= 0) & np.isfinite(targets.ref_mag) & (flux > 10 * error)
     if stars.sum() < MIN_STARS:
@@ -71,6 +74,16 @@ def zeropoint(
     value = float((weight * values).sum() / weight.sum())
     chi2 = float((weight * (values - value) ** 2).sum() / max(keep.sum() - 1, 1))
     return Zeropoint(value, float(np.sqrt(max(chi2, 1.0) / weight.sum())), correction, int(keep.sum()))
+
+
+def _crowding(targets: Targets, flux: NDArray[np.float32], radius_px: float) -> NDArray[np.float64]:
+    """Light of all neighbours within a radius, over the target's own."""
+    positions = np.column_stack([targets.x, targets.y])
+    pairs = cKDTree(positions).query_pairs(radius_px, output_type="ndarray")
+    light = np.maximum(flux, 0.0).astype(np.float64)
+    near = np.bincount(pairs[:, 0], light[pairs[:, 1]], len(light))
+    near += np.bincount(pairs[:, 1], light[pairs[:, 0]], len(light))
+    return near / np.maximum(light, 1e-3)
 
 
 def _aperture_correction(ratio: NDArray[np.float32]) -> float:
