@@ -41,6 +41,20 @@ def tool() -> Callable[[str], str]:
     return find
 
 
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small night: raw films and truth in ``raw``, reduced into ``archive``. Tests may add to it."""
+    from tomoe_explore.archive import Archive
+    from tomoe_explore.operations.reduce import reduce
+    from tomoe_explore.simulate import simulate
+
+    folder = tmp_path_factory.mktemp("demo")
+    night = simulate(folder / "raw", detectors=[111], exposures=3, frames=18, seed=1, progress=False)
+    run = reduce(night.out, Archive.create(folder / "archive"), night.refcat, progress=False)
+    assert not run.failed, run
+    return folder
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """In continuous integration nothing is skipped: what cannot run there has failed."""
@@ -62,4 +76,14 @@ def gaia_night(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     out = tmp_path_factory.mktemp("gaia-night")
     stars = shared_data / "stars" / GAIA_SPARSE
     simulate(out, detectors=(111,), exposures=3, frames=18, seed=3, stars=stars, progress=False)
+    return out
+
+
+@pytest.fixture(scope="session")
+def small_night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Raw films of two short exposures of detector 112, their dark and flat, on a synthetic sky; with refcat."""
+    from tomoe_explore.simulate import simulate
+
+    out = tmp_path_factory.mktemp("small-night")
+    simulate(out, detectors=(112,), exposures=2, frames=8, seed=1, progress=False)
     return out

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from intake.readers.readers import BaseReader
 
-from tomoe_explore.archive.archive import ROW_LIMIT, Archive, open_archive
+from tomoe_explore.archive import Archive, open_archive
+from tomoe_explore.archive.archive import ROW_LIMIT
 from tomoe_explore.errors import ParameterError
 
 if TYPE_CHECKING:

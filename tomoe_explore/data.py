@@ -124,6 +124,11 @@ class Film:
         """Number of frames."""
         return self.exposure.n_frames
 
+    @property
+    def packing(self) -> tuple[int, int, float, float]:
+        """``(x0, y0, bscale, bzero)``, as the kernels want it."""
+        return self.x0, self.y0, float(self.bscale), float(self.bzero)
+
     def blocks(self, first: int = 0, *, size: int = 18) -> Iterator[tuple[int, NDArray[np.int16] | Floats]]:
         """Blocks of at most ``size`` frames from frame ``first`` on, each with the number of its first frame."""
         for start in range(first, self.n_frames, size):

@@ -21,9 +21,9 @@ def setup(seed=1):
 
 def measure(frames, dark, flat, bad, x, y, dx, dy, radius=4.0, saturation=1e9):
     return film_apertures(
-        frames.astype(">i2").view(np.int16), (0, 0), (0.5, 100.0), (dark, flat, bad),
+        frames.astype(">i2").view(np.int16), (0, 0, 0.5, 100.0), (dark, flat, bad),
         (np.array(x, np.float32), np.array(y, np.float32)),
-        (np.array(dx, np.float32), np.array(dy, np.float32)), radius, saturation,
+        (np.array(dx, np.float32), np.array(dy, np.float32)), (radius, saturation),
     )  # fmt: skip
 
 

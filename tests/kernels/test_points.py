@@ -21,7 +21,7 @@ def test_centroids_follow_a_star_from_frame_to_frame():
     frames = np.array([gaussian(shape, x, y, 20_000) + 10 for x, y in truth]).round().astype(">i2").view(np.int16)
     dark, flat = np.zeros((30, 30), np.float32), np.ones((30, 30), np.float32)
     start = np.array([15.0], np.float32), np.array([15.0], np.float32)
-    x, y = film_centroids(frames, (0, 0), (1.0, 0.0), (dark, flat), start, np.array([10], np.float32), 1.3)
+    x, y = film_centroids(frames, (0, 0, 1.0, 0.0), (dark, flat), start, np.array([10], np.float32), 1.3)
     np.testing.assert_allclose(np.column_stack([x[0], y[0]]), truth, atol=0.01)
 
 
@@ -29,7 +29,7 @@ def test_centroid_at_the_edge_is_nan():
     dark, flat = np.zeros((30, 30), np.float32), np.ones((30, 30), np.float32)
     start = np.array([1.0], np.float32), np.array([15.0], np.float32)
     x, _ = film_centroids(
-        np.ones((1, 30, 30), np.float32), (0, 0), (1.0, 0.0), (dark, flat), start, np.zeros(1, np.float32), 1.3
+        np.ones((1, 30, 30), np.float32), (0, 0, 1.0, 0.0), (dark, flat), start, np.zeros(1, np.float32), 1.3
     )
     assert np.isnan(x).all()
 

@@ -20,13 +20,11 @@ EDGE, BAD, SATURATED = 1, 2, 4  #: bits returned with every aperture
 @njit(cache=True, nogil=True, fastmath=True)
 def film_apertures(
     frames: NDArray[Any],
-    window: tuple[int, int],
-    scale: tuple[float, float],
+    packing: tuple[int, int, float, float],
     calibration: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]],
     positions: tuple[NDArray[np.float32], NDArray[np.float32]],
     shifts: tuple[NDArray[np.float32], NDArray[np.float32]],
-    radius: float,
-    saturation: float,
+    limits: tuple[float, float],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
     """Sums over apertures in every frame, dark subtracted and flat-fielded, sky still in.
 
@@ -34,20 +32,16 @@ def film_apertures(
     ----------
     frames : ndarray, (n, ny_raw, nx_raw)
         Raw frames.
-    window : (x0, y0)
-        First light-sensitive column and row.
-    scale : (bscale, bzero)
-        ADU = bzero + bscale * stored.
+    packing : (x0, y0, bscale, bzero)
+        First light-sensitive column and row; ADU = bzero + bscale * stored.
     calibration : (dark, flat, bad)
         ``(ny, nx)``: dark in ADU, flat about 1, pixels not to be used.
     positions : (x, y)
         Source positions, pixels, ``(m,)``.
     shifts : (dx, dy)
         Of each frame, pixels, ``(n,)``.
-    radius : float
-        Aperture radius, pixels.
-    saturation : float
-        Stored-scale ADU from which a pixel is saturated.
+    limits : (radius, saturation)
+        Aperture radius, pixels; ADU, dark included, from which a pixel is saturated.
 
     Returns
     -------
@@ -62,7 +56,8 @@ def film_apertures(
     -----
     A bad pixel takes the mean of its good neighbours in the row.
     """
-    x0, y0 = window
+    x0, y0, bscale, bzero = packing
+    radius, saturation = limits
     dark, flat, bad = calibration
     ny, nx = dark.shape
     xs, ys = positions
@@ -87,12 +82,12 @@ def film_apertures(
                     if weight <= 0.0:
                         continue
                     weight = min(weight, 1.0)
-                    value = scale[1] + scale[0] * decode(row[x + x0])
+                    value = bzero + bscale * decode(row[x + x0])
                     if value >= saturation:
                         bits[i, f] |= SATURATED
                     if bad[y, x]:
                         bits[i, f] |= BAD
-                        value = _neighbours(row, x0, scale, calibration, y, x)
+                        value = _neighbours(row, packing, calibration, y, x)
                     else:
                         value = (value - dark[y, x]) / flat[y, x]
                     total += weight * value
@@ -103,12 +98,13 @@ def film_apertures(
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _neighbours(row, x0, scale, calibration, y, x):  # type: ignore[no-untyped-def]
+def _neighbours(row, packing, calibration, y, x):  # type: ignore[no-untyped-def]
+    x0, _, bscale, bzero = packing
     dark, flat, bad = calibration
     total, count = 0.0, 0
     for k in (x - 1, x + 1):
         if 0 <= k < dark.shape[1] and not bad[y, k]:
-            total += (scale[1] + scale[0] * decode(row[k + x0]) - dark[y, k]) / flat[y, k]
+            total += (bzero + bscale * decode(row[k + x0]) - dark[y, k]) / flat[y, k]
             count += 1
     return total / count if count else 0.0
 

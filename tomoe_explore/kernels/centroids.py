@@ -14,8 +14,7 @@ from tomoe_explore.kernels.decode import decode
 @njit(cache=True, nogil=True, fastmath=True)
 def film_centroids(
     frames: NDArray[Any],
-    window: tuple[int, int],
-    scale: tuple[float, float],
+    packing: tuple[int, int, float, float],
     calibration: tuple[NDArray[np.float32], NDArray[np.float32]],
     positions: tuple[NDArray[np.float32], NDArray[np.float32]],
     sky: NDArray[np.float32],
@@ -25,7 +24,7 @@ def film_centroids(
 
     Parameters
     ----------
-    frames, window, scale
+    frames, packing
         As in `apertures.film_apertures`.
     calibration : (dark, flat)
         ``(ny, nx)``.
@@ -46,7 +45,7 @@ def film_centroids(
     Fixed-point iteration ``c <- c + 2 * sum(w (r - c) I) / sum(w I)``, four times (Bertin, SExtractor's XWIN). The
     factor 2 makes it the maximum-likelihood position when window and star are the same Gaussian.
     """
-    x0, y0 = window
+    x0, y0, bscale, bzero = packing
     dark, flat = calibration
     ny, nx = dark.shape
     m, n = len(positions[0]), frames.shape[0]
@@ -65,7 +64,7 @@ def film_centroids(
                 for y in range(yi - reach, yi + reach + 1):
                     row = frames[f, y + y0]
                     for x in range(xi - reach, xi + reach + 1):
-                        value = (scale[1] + scale[0] * decode(row[x + x0]) - dark[y, x]) / flat[y, x] - sky[i]
+                        value = (bzero + bscale * decode(row[x + x0]) - dark[y, x]) / flat[y, x] - sky[i]
                         weight = value * np.exp(-0.5 * ((x - xc) ** 2 + (y - yc) ** 2) / sigma**2)
                         total += weight
                         sum_x += weight * (x - xc)

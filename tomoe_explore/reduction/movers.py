@@ -10,11 +10,11 @@ from scipy.ndimage import maximum_filter, minimum_filter, uniform_filter
 from scipy.special import erfc
 
 from tomoe_explore.camera import PIXEL_SCALE
-from tomoe_explore.data import Film, Floats, Stack
+from tomoe_explore.data import Floats
 from tomoe_explore.kernels.apertures import film_apertures, image_apertures
 from tomoe_explore.kernels.linking import link
 from tomoe_explore.kernels.residuals import residual_peaks
-from tomoe_explore.reduction.values import Calibration, Doubles, FrameSeries, Sums, Tracks
+from tomoe_explore.reduction.values import Doubles, FrameSeries, Prepared, Tracks
 
 PEAKS_A_FRAME = 200  #: at most; a frame with more is wind shake, a flash or cloud
 POINTS_A_FILM = 400  #: the most significant go into the linking
@@ -23,10 +23,7 @@ TOLERANCE_PX = 1.5
 
 
 def find_movers(
-    film: Film,
-    sums: Sums,
-    stack: Stack,
-    calibration: Calibration,
+    prepared: Prepared,
     frames: FrameSeries,
     *,
     snr: float = 5.0,
@@ -36,7 +33,7 @@ def find_movers(
 
     Parameters
     ----------
-    film, sums, stack, calibration, frames
+    prepared, frames
         As made by the steps before.
     snr : float
         Threshold of a point in one frame, in the noise of nine pixels.
@@ -47,13 +44,12 @@ def find_movers(
     Tracks
         Longest first; a track has points in at least a third of the frames, and never fewer than five.
     """
-    threshold = _threshold(sums, stack, calibration, frames, snr)
+    film, mean = prepared.film, prepared.sums.mean
+    threshold = _threshold(prepared, frames, snr) / np.float32(film.bscale)
     parts = []
     for start, block in film.blocks():
         offsets = np.median(frames.sky_offset[start : start + len(block)], axis=(1, 2)).astype(np.float32) / film.bscale
-        f, x, y, ratio = residual_peaks(
-            block, (film.x0, film.y0), sums.mean, threshold / np.float32(film.bscale), offsets, PEAKS_A_FRAME
-        )
+        f, x, y, ratio = residual_peaks(block, film.packing[:2], mean, threshold, offsets, PEAKS_A_FRAME)
         parts.append((f + start, x, y, ratio))
     frame, x, y, ratio = (np.concatenate(p) for p in zip(*parts, strict=True))
     best = np.sort(np.argsort(-ratio, kind="stable")[:POINTS_A_FILM])
@@ -67,12 +63,13 @@ def find_movers(
     return _fit(_Points(label, frame, x_ref, y_ref, t, np.float64(snr) * ratio), len(sizes))
 
 
-def _threshold(sums: Sums, stack: Stack, calibration: Calibration, frames: FrameSeries, snr: float) -> Floats:
+def _threshold(prepared: Prepared, frames: FrameSeries, snr: float) -> Floats:
     """For the 3 x 3 sum of (frame - mean), ADU not flat-fielded.
 
     Noise of nine pixels, and what the frames' shifts and scintillation do to stars: a star moves by the shift times
     its gradient, and brightens by some per cent.
     """
+    stack, calibration = prepared.stack, prepared.calibration
     light = np.maximum(stack.image * calibration.flat, 0.0)
     noise = light / np.float32(calibration.gain) + np.float32(calibration.read_noise**2)
     box_noise = np.sqrt(9 * uniform_filter(noise, 3, mode="nearest"))
@@ -126,20 +123,12 @@ def _line(t: Doubles, x: Doubles, y: Doubles) -> tuple[float, ...]:
     return float(x.mean()), float(y.mean()), float(t0), vx, vy, sigma / np.sqrt(len(t)), sigma / np.sqrt(spread)
 
 
-def measure_movers(
-    film: Film,
-    stack: Stack,
-    calibration: Calibration,
-    frames: FrameSeries,
-    tracks: Tracks,
-    *,
-    radius_px: float,
-) -> Tracks:
+def measure_movers(prepared: Prepared, frames: FrameSeries, tracks: Tracks, *, radius_px: float) -> Tracks:
     """Aperture flux of each mover in each frame that shows it, the stack subtracted.
 
     Parameters
     ----------
-    film, stack, calibration, frames, tracks
+    prepared, frames, tracks
         As made by the steps before.
     radius_px : float
         Aperture of the photometry; half the trail's length is added.
@@ -154,6 +143,8 @@ def measure_movers(
     The stack holds the mover itself. A share ``sum over frames of overlap / n`` of its light is lost so, the overlap of
     two apertures being taken from a Gaussian image; the flux is divided by what is left.
     """
+    film, stack, calibration = prepared.film, prepared.stack, prepared.calibration
+    images = calibration.dark, calibration.flat, calibration.bad
     flux, error = np.zeros(len(tracks.x), np.float32), np.zeros(len(tracks.x), np.float32)
     sigma = stack.fwhm_px / 2.3548
     offsets = np.median(frames.sky_offset, axis=(1, 2))
@@ -168,11 +159,9 @@ def measure_movers(
             np.array([tracks.x0[k] + tracks.vx[k] * dt + frames.dx[f]], np.float32),
             np.array([tracks.y0[k] + tracks.vy[k] * dt + frames.dy[f]], np.float32),
         )
+        limits = radius, calibration.saturation
         block = film.source.read(f, f + 1)
-        in_frame, area, _ = film_apertures(
-            block, (film.x0, film.y0), (film.bscale, film.bzero),
-            (calibration.dark, calibration.flat, calibration.bad), at, (zero, zero), radius, calibration.saturation,
-        )  # fmt: skip
+        in_frame, area, _ = film_apertures(block, film.packing, images, at, (zero, zero), limits)
         in_stack, variance, _ = image_apertures(stack.image, one_frame, at, radius)
         others = tracks.t[tracks.track == k]
         distance = speed * np.abs(others - tracks.t[i])

@@ -8,9 +8,9 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
 from tomoe_explore.camera import NX, NY
-from tomoe_explore.data import Film, Floats, Stack
+from tomoe_explore.data import Floats, Stack
 from tomoe_explore.kernels.apertures import BAD, EDGE, SATURATED, annulus_means, film_apertures, image_apertures
-from tomoe_explore.reduction.values import Calibration, Detections, FilmPhotometry, FrameSeries, Targets
+from tomoe_explore.reduction.values import Detections, FilmPhotometry, FrameSeries, Prepared, Targets
 from tomoe_explore.schema import Flag
 
 ANNULUS_FWHM = (3.0, 6.0)  #: inner and outer radius of the local sky
@@ -63,9 +63,7 @@ def _blended(targets: Targets, flux: Floats, fwhm_px: float, radius_px: float) -
 
 
 def photometry(
-    film: Film,
-    calibration: Calibration,
-    stack: Stack,
+    prepared: Prepared,
     targets: Targets,
     frames: FrameSeries,
     *,
@@ -77,7 +75,7 @@ def photometry(
 
     Parameters
     ----------
-    film, calibration, stack, targets, frames
+    prepared, targets, frames
         As made by the steps before.
     sky : ndarray of float32, (m,)
         Local sky on the stack, ADU a pixel.
@@ -99,14 +97,13 @@ def photometry(
     flux: list[Floats] = []
     area: list[Floats] = []
     bits: list[NDArray[np.uint8]] = []
+    film, calibration, stack = prepared.film, prepared.calibration, prepared.stack
+    images = calibration.dark, calibration.flat, calibration.bad
     positions = targets.x, targets.y
     for start, block in film.blocks():
         stop = start + len(block)
-        result = film_apertures(
-            block, (film.x0, film.y0), (film.bscale, film.bzero),
-            (calibration.dark, calibration.flat, calibration.bad),
-            positions, (frames.dx[start:stop], frames.dy[start:stop]), radius_px, calibration.saturation,
-        )  # fmt: skip
+        shifts = frames.dx[start:stop], frames.dy[start:stop]
+        result = film_apertures(block, film.packing, images, positions, shifts, (radius_px, calibration.saturation))
         flux.append(result[0])
         area.append(result[1])
         bits.append(result[2])

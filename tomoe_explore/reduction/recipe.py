@@ -25,7 +25,7 @@ from tomoe_explore.reduction.photometry import local_sky, photometry, stack_flag
 from tomoe_explore.reduction.registration import register, transparency
 from tomoe_explore.reduction.stack import combine, sum_frames
 from tomoe_explore.reduction.targets import choose_targets
-from tomoe_explore.reduction.values import Calibration, Detections, Solution, Sums
+from tomoe_explore.reduction.values import Prepared, Solution
 from tomoe_explore.reduction.zeropoint import zeropoint
 from tomoe_explore.schema import Flag
 
@@ -91,57 +91,56 @@ def reduce_film(
         The first step that fails says why; nothing half done is returned.
     """
     p = parameters or Parameters()
+    prepared = _prepare(film, masters, p)
+    stars, solution = _astrometry(prepared, refcat, p)
+    prepared = replace(prepared, stack=_solved(prepared, solution))
+    measured, stack = _measure(prepared, stars, solution, p, reduction_id)
+    radius = _radius(stack, p)
+    tracks = find_movers(prepared, measured.frames, snr=p.mover_snr, speeds_arcsec_s=p.mover_rates)
+    tracks = measure_movers(prepared, measured.frames, tracks, radius_px=radius)
+    movers, mover_detections = tables.movers_tables(
+        film.exposure, reduction_id, WCS(stack.wcs_header), tracks, measured.njy_per_adu
+    )
+    products = {
+        "photometry": tables.photometry_table(measured),
+        "sources": tables.sources_table(measured, prepared.detections, _position_err(prepared, measured, solution)),
+        "frames": tables.frames_table(measured, stack, prepared.calibration.flags),
+        "movers": movers,
+        "mover_detections": mover_detections,
+        "streaks": schema.empty("streaks"),
+    }
+    dark_id, flat_id = (m.master_id if m and not film.calibrated else None for m in (masters.dark, masters.flat))
+    return Reduction(reduction_id, film.exposure, stack, products, dark_id, flat_id, refcat.name, asdict(p))
+
+
+def _prepare(film: Film, masters: Masters, p: Parameters) -> Prepared:
+    """Calibration, stack and detections: all that needs no reference catalog."""
     if film.exposure.kind != "object":
         raise FilmError(f"expected an object film, got DATA-TYP {film.exposure.kind} ({film.exposure.where})")
     calibration = calibrate(film, masters)
     sums = sum_frames(film)
     stack = combine(sums, film, calibration)
-    detections = detect(stack, snr=p.detection_snr)
-    stars, solution = _astrometry(film, detections, refcat, p)
-    stack = _solved(stack, detections, solution)
-    film_2hz, stack = _photometry(film, sums, calibration, stack, detections, (stars, solution), p, reduction_id)
-    radius = _radius(stack, p)
-    tracks = find_movers(
-        film, sums, stack, calibration, film_2hz.frames, snr=p.mover_snr, speeds_arcsec_s=p.mover_rates
-    )
-    tracks = measure_movers(film, stack, calibration, film_2hz.frames, tracks, radius_px=radius)
-    movers, mover_detections = tables.movers_tables(
-        film.exposure, reduction_id, WCS(stack.wcs_header), tracks, film_2hz.njy_per_adu
-    )
-    frame_flags = np.full(film.n_frames, calibration.flags, np.int32)
-    if film_2hz.frames.n_stars < 5:
-        frame_flags |= Flag.FEW_STARS
-    position_err = np.full(len(film_2hz.targets), solution.rms / np.sqrt(max(solution.n_stars, 1)))
-    position_err = np.hypot(position_err, _centroid_err(detections, film_2hz.targets.detection, stack.fwhm_px))
-    products = {
-        "photometry": tables.photometry_table(film_2hz),
-        "sources": tables.sources_table(film_2hz, detections, position_err),
-        "frames": tables.frames_table(film_2hz, stack, radius, frame_flags),
-        "movers": movers,
-        "mover_detections": mover_detections,
-        "streaks": schema.empty("streaks"),
-    }
-    dark_id = masters.dark.master_id if masters.dark and not film.calibrated else None
-    flat_id = masters.flat.master_id if masters.flat and not film.calibrated else None
-    return Reduction(reduction_id, film.exposure, stack, products, dark_id, flat_id, refcat.name, asdict(p))
+    return Prepared(film, calibration, sums, stack, detect(stack, snr=p.detection_snr))
 
 
-def _astrometry(film: Film, detections: Detections, refcat: Refcat, p: Parameters) -> tuple[Refcat, Solution]:
-    e = film.exposure
+def _astrometry(prepared: Prepared, refcat: Refcat, p: Parameters) -> tuple[Refcat, Solution]:
+    """The reference stars about the film, at its epoch, and the solution on them."""
+    e = prepared.film.exposure
     center = detector_center(e.ra, e.dec, e.detector_id)
     radius = float(np.hypot(NX, NY) / 2 * PIXEL_SCALE / 3600 + p.pointing_error_arcmin / 60 * 1.5)
     stars = refcat.near(*center, radius, e.mjd_start)
     solution = solve(
-        detections, stars, center, north_deg=north_angle(e.ra, e.dec, e.detector_id),
+        prepared.detections, stars, center, north_deg=north_angle(e.ra, e.dec, e.detector_id),
         pointing_error_arcmin=p.pointing_error_arcmin, rotation_error_deg=p.rotation_error_deg,
     )  # fmt: skip
     return stars, solution
 
 
-def _solved(stack: Stack, detections: Detections, solution: Solution) -> Stack:
+def _solved(prepared: Prepared, solution: Solution) -> Stack:
+    detections = prepared.detections
     fwhm = seeing(detections)
     return replace(
-        stack, wcs_header=solution.wcs_header, n_stars=solution.n_stars, astrometric_rms=solution.rms,
+        prepared.stack, wcs_header=solution.wcs_header, n_stars=solution.n_stars, astrometric_rms=solution.rms,
         fwhm_px=fwhm if np.isfinite(fwhm) else 3.0, sky=float(np.median(detections.background[::8, ::8])),
     )  # fmt: skip
 
@@ -150,42 +149,37 @@ def _radius(stack: Stack, p: Parameters) -> float:
     return max(p.aperture_fwhm * stack.fwhm_px, 2.0)
 
 
-def _photometry(
-    film: Film,
-    sums: Sums,
-    calibration: Calibration,
-    stack: Stack,
-    detections: Detections,
-    sky_side: tuple[Refcat, Solution],
-    p: Parameters,
-    reduction_id: int,
+def _measure(
+    prepared: Prepared, stars: Refcat, solution: Solution, p: Parameters, reduction_id: int
 ) -> tuple[tables.Film2Hz, Stack]:
     """Targets, frame shifts, zero point, fluxes in nJy; and the stack with its zero point and depth."""
-    e, (stars, solution) = film.exposure, sky_side
+    e, stack = prepared.film.exposure, prepared.stack
     radius = _radius(stack, p)
-    frames = register(film, sums, calibration, detections, stack.fwhm_px)
-    targets = choose_targets(detections, solution, stars, mag_limit=p.mag_limit)
-    sky = local_sky(stack, targets, detections)
+    frames = register(prepared)
+    targets = choose_targets(prepared.detections, solution, stars, mag_limit=p.mag_limit)
+    sky = local_sky(stack, targets, prepared.detections)
     flags = stack_flags(stack, targets, sky, radius)
     usable = flags & (Flag.SATURATED | Flag.EDGE | Flag.BLENDED | Flag.HOT_PIXEL) == 0
     zero = zeropoint(stack, targets, sky, usable, radius)
     center = detector_center(e.ra, e.dec, e.detector_id)
     twinkle = scintillation(airmass(*center, e.mjd_start), e.exptime1_s)
-    raw = photometry(film, calibration, stack, targets, frames, sky=sky, radius_px=radius, scintillation=twinkle)
+    raw = photometry(prepared, targets, frames, sky=sky, radius_px=radius, scintillation=twinkle)
     ratio, n_stars = transparency(raw.flux, raw.flux_err, usable)
     frames = replace(frames, transparency=ratio, n_stars=n_stars)
     njy = float(flux_njy(zero.value)) * zero.aperture_correction
-    film_2hz = tables.Film2Hz(
+    measured = tables.Film2Hz(
         e, reduction_id, stars.name, targets, frames,
         (raw.flux / ratio * njy).astype(np.float32), (raw.flux_err / ratio * njy).astype(np.float32),
-        raw.background, raw.flags | flags[:, None] | np.int32(calibration.flags), njy,
+        raw.background, raw.flags | flags[:, None] | np.int32(prepared.calibration.flags), njy,
     )  # fmt: skip
     noise = float(np.sqrt(np.median(stack.variance[::8, ::8]) * np.pi * radius**2))
     depth = float(mag_g(5 * noise * njy))
-    return film_2hz, replace(stack, zeropoint=zero.value, zeropoint_err=zero.error, depth=depth)
+    return measured, replace(stack, zeropoint=zero.value, zeropoint_err=zero.error, depth=depth)
 
 
-def _centroid_err(detections: Detections, index: NDArray[np.int64], fwhm_px: float) -> NDArray[np.float64]:
-    """Standard error, arcsec a coordinate, ``fwhm / (2.35 S/N)`` (King 1983); 0 at a star's catalog position."""
-    snr = np.append(detections.flux / detections.flux_err, np.inf)
-    return np.asarray(fwhm_px * PIXEL_SCALE / 2.3548 / np.maximum(snr[index], 1.0))
+def _position_err(prepared: Prepared, measured: tables.Film2Hz, solution: Solution) -> NDArray[np.float64]:
+    """Standard error, arcsec a coordinate: of the solution and, for detections, ``fwhm / (2.35 S/N)`` (King 1983)."""
+    snr = np.append(prepared.detections.flux / prepared.detections.flux_err, np.inf)[measured.targets.detection]
+    snr = np.where(measured.targets.ref_id >= 0, np.inf, snr)
+    centroid = prepared.stack.fwhm_px * PIXEL_SCALE / 2.3548 / np.maximum(snr, 1.0)
+    return np.hypot(centroid, solution.rms / np.sqrt(max(solution.n_stars, 1)))

@@ -5,32 +5,30 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tomoe_explore.data import Film, Floats
+from tomoe_explore.data import Floats
 from tomoe_explore.kernels.centroids import film_centroids
 from tomoe_explore.kernels.sky import film_sky
-from tomoe_explore.reduction.values import Calibration, Detections, FrameSeries, Sums
+from tomoe_explore.reduction.values import FrameSeries, Prepared
 
 MAX_STARS = 120
 GRID = (4, 8)  #: cells of the sky grid along y and x
 ROW_STEP = 3  #: only every third row is read for the sky: some 6,000 pixels a cell remain
 
 
-def register(film: Film, sums: Sums, calibration: Calibration, detections: Detections, fwhm_px: float) -> FrameSeries:
+def register(prepared: Prepared) -> FrameSeries:
     """Shifts and sky of every frame from bright unsaturated stars and star-free pixels.
 
     Parameters
     ----------
-    film, sums, calibration
-    detections : Detections
-        Of the stack.
-    fwhm_px : float
-        Seeing on the stack, pixels.
+    prepared : Prepared
+        Its stack with the seeing.
 
     Returns
     -------
     FrameSeries
         ``transparency`` is 1 throughout here: it needs fluxes, so `with_transparency` adds it after the photometry.
     """
+    film, calibration, detections = prepared.film, prepared.calibration, prepared.detections
     snr = detections.flux / detections.flux_err
     usable = np.flatnonzero((snr > 20) & ~detections.saturated)[:MAX_STARS]
     n = film.n_frames
@@ -40,15 +38,13 @@ def register(film: Film, sums: Sums, calibration: Calibration, detections: Detec
     local = detections.background[np.clip(np.rint(y).astype(int), 0, None), np.clip(np.rint(x).astype(int), 0, None)]
     masked = detections.star_mask | calibration.bad
     xs, ys = [], []
-    window, scale = (film.x0, film.y0), (film.bscale, film.bzero)
+    dark_flat, sigma = (calibration.dark, calibration.flat), prepared.stack.fwhm_px / 2.3548
     for start, frames in film.blocks():
         if len(usable):
-            cx, cy = film_centroids(
-                frames, window, scale, (calibration.dark, calibration.flat), (x, y), local, fwhm_px / 2.3548
-            )
+            cx, cy = film_centroids(frames, film.packing, dark_flat, (x, y), local, sigma)
             xs.append(cx)
             ys.append(cy)
-        values, _ = film_sky(frames, window, sums.mean, masked, GRID, ROW_STEP)
+        values, _ = film_sky(frames, film.packing[:2], prepared.sums.mean, masked, GRID, ROW_STEP)
         sky[start : start + len(frames)] = values * film.bscale
     sky = np.where(np.isfinite(sky), sky, np.nanmedian(sky, axis=(1, 2), keepdims=True))
     if len(usable):

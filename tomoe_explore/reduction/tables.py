@@ -44,6 +44,10 @@ class Film2Hz:
         return {"exposure_id": e.exposure_id, "detector_id": e.detector_id, "reduction_id": self.reduction_id}
 
 
+#: Fewer stars than this make a frame's shift and transparency doubtful.
+FEW_STARS = 5
+
+
 def healpix_29(ra: Doubles, dec: Doubles) -> NDArray[np.int64]:
     """HEALPix index at order 29, nested."""
     return lonlat_to_healpix(Longitude(ra, u.deg), Latitude(dec, u.deg), 29).astype(np.int64)
@@ -116,8 +120,13 @@ def _variability(flux: Floats, error: Floats) -> dict[str, Floats]:
     }
 
 
-def frames_table(film: Film2Hz, stack: Stack, radius_px: float, flags: NDArray[np.int32]) -> pa.Table:
-    """The ``frames`` table. ``depth`` is for a point source on sky alone in the photometry's aperture."""
+def frames_table(film: Film2Hz, stack: Stack, flags: int) -> pa.Table:
+    """The ``frames`` table; ``flags`` hold for all frames.
+
+    ``depth`` is five times the median error of the faintest fifth of the targets: what sky and read-out leave.
+    """
+    if film.frames.n_stars < FEW_STARS:
+        flags |= schema.Flag.FEW_STARS
     series, n = film.frames, film.flux.shape[1]
     sky = stack.sky + np.median(series.sky_offset, axis=(1, 2))
     faint = np.sort(film.flux_err, axis=0)[: max(len(film.flux) // 5, 1)]

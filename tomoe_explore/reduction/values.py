@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tomoe_explore.data import Film, Stack
+
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
@@ -81,6 +83,17 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.x)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A film and what was made of it before the sky is asked: what later steps work on."""
+
+    film: Film
+    calibration: Calibration
+    sums: Sums
+    stack: Stack
+    detections: Detections
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,57 @@
+"""Work handed to executors: every item has an outcome, also those of a worker that dies."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from tomoe_explore.errors import ParameterError
+from tomoe_explore.operations.executors import _QUEUE, each, open_executor
+
+
+def square(n: int) -> int:
+    return n * n
+
+
+def die(n: int) -> int:
+    os._exit(1)
+
+
+def lost(item: int, error: BaseException) -> int:
+    return -1
+
+
+@pytest.mark.parametrize("executor", [None, 1])
+def test_each_item_has_a_result(executor: int | None) -> None:
+    with open_executor(executor) as pool:
+        assert sorted(each(pool, square, range(200), failed=lost)) == [n * n for n in range(200)]
+
+
+def test_dead_workers_are_failures() -> None:
+    with open_executor(1) as pool:
+        assert list(each(pool, die, range(5), failed=lost)) == [-1] * 5
+
+
+def test_the_queue_stays_short() -> None:
+    waiting: list[Future[int]] = []
+
+    class Counting(ThreadPoolExecutor):
+        most = 0
+
+        def submit(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+            future = super().submit(*args, **kwargs)
+            waiting.append(future)
+            Counting.most = max(Counting.most, sum(not f.done() for f in waiting))
+            return future
+
+    with Counting(1) as pool:
+        assert len(list(each(pool, square, range(1000), failed=lost))) == 1000
+    assert Counting.most <= _QUEUE
+
+
+@pytest.mark.parametrize("executor", [0, -1, True, "two", 1.5])
+def test_wrong_executors(executor: object) -> None:
+    with pytest.raises(ParameterError, match="executor must be"), open_executor(executor):
+        pass

@@ -1,0 +1,10 @@
+"""One astronomer's question per file.
+
+=====================================  =================================
+question                               file
+=====================================  =================================
+which periods are in a light curve?    ``periodogram.py``, ``peaks.py``
+which peaks are aliases?               ``window.py``
+how is a light curve kept as a file?   ``light_curve_file.py``
+=====================================  =================================
+"""

@@ -1,0 +1,390 @@
+"""The door to an archive: one class whose methods say what can be asked; the work is done in the files beside."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tomoe_explore.archive import commit as _commit
+from tomoe_explore.archive import masters as _masters
+from tomoe_explore.archive import reserve as _reserve
+from tomoe_explore.archive.layout import LAYOUT_VERSION, Layout
+from tomoe_explore.archive.registry import Registry
+from tomoe_explore.archive.reserve import Reservation
+from tomoe_explore.archive.staging import clear_errors, make_directory
+from tomoe_explore.data import Exposure, Master, Masters, Provenance, Reduction, Refcat
+from tomoe_explore.errors import ArchiveError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from astropy.nddata import CCDData
+    from lightkurve import LightCurve
+
+    from tomoe_explore.archive.cutout import CutoutFilm
+    from tomoe_explore.archive.provenance import Origin
+
+Ids = int | Sequence[int] | None
+StrPath = str | os.PathLike[str]
+
+#: A read of more rows than this raises unless another limit is given.
+ROW_LIMIT = 10_000_000
+
+
+class Archive:
+    """An archive of reductions. Open one with `open_archive`, make one with `Archive.create`.
+
+    It holds no open file: it may be sent to other processes and kept across a fork.
+
+    Attributes
+    ----------
+    root : Path
+        Directory of the archive, absolute.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> archive = Archive.create(tempfile.mkdtemp() + "/archive")
+    >>> archive.table("photometry").num_rows
+    0
+    """
+
+    def __init__(self, root: StrPath) -> None:
+        self.root = Path(os.path.abspath(root))
+        self.layout = Layout(self.root)
+        self.registry = Registry(os.environ.get("TOMOE_DATABASE") or f"sqlite:///{self.layout.registry}")
+
+    @classmethod
+    def create(cls, path: StrPath) -> Archive:
+        """Make an empty archive; one that is there already is left as it is.
+
+        Raises
+        ------
+        ArchiveError
+            If the directory holds something else, or cannot be written.
+        """
+        archive = cls(path)
+        with clear_errors(archive.root):
+            if archive.root.exists() and not archive.layout.marker.exists() and any(archive.root.iterdir()):
+                raise ArchiveError(f"{archive.root} is not empty and is no archive; choose a new directory")
+            make_directory(archive.root)
+            if not archive.layout.marker.exists():  # before the registry: a second try completes a broken first one
+                archive.layout.marker.write_text(json.dumps({"layout": LAYOUT_VERSION, "made": _reserve.now()}) + "\n")
+            archive.registry.create()
+        return archive
+
+    # --- reading ----------------------------------------------------------------------------------
+    @property
+    def catalog(self) -> Any:
+        """The Intake catalog of this archive; the same as ``catalogs/tomoe.yaml`` opened with this root."""
+        import intake
+
+        path = Path(__file__).parent.parent / "tomoe.yaml"
+        return intake.open_catalog(str(path))(archive=str(self.root))
+
+    def search(
+        self, position: Any = None, *, radius: Any = None, night: str | None = None, exposure_id: Ids = None,
+        detector_id: Ids = None, product: str | Sequence[str] | None = None,
+    ) -> pd.DataFrame:  # fmt: skip
+        """Products of current reductions, films and masters, as a table.
+
+        Parameters
+        ----------
+        position : str, SkyCoord or (ra, dec) in deg, optional
+            Only what covers the position, or comes within ``radius`` of it.
+        radius : str or Quantity, optional
+            Such as ``"15 arcmin"``.
+        night : str, optional
+            ``"2020-08-14"`` or ``"2020-08-14:2020-08-20"``.
+        exposure_id, detector_id : int or several, optional
+        product : str or several, optional
+            ``stack``, a table (``photometry``, ``movers``, …), ``film``, ``dark`` or ``flat``; commas separate several.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``product_id, product, night, exposure_id, detector_id, mjd, ra, dec, n_rows, bytes, checksum, path,
+            reduction_id``; paths are absolute.
+
+        Raises
+        ------
+        ParameterError
+            If a parameter is not understood.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> archive = Archive.create(tempfile.mkdtemp() + "/archive")
+        >>> len(archive.search("20 40 12.3 -12 00 05", radius="15 arcmin", night="2020-08-14", product="stack"))
+        0
+        """
+        from tomoe_explore.archive.search import Where, find
+
+        where = Where.of(night=night, exposure_id=exposure_id, detector_id=detector_id,
+                         position=position, radius=radius)  # fmt: skip
+        return find(self.registry, self.root, where, product)
+
+    def table(
+        self, name: str, *, night: str | None = None, exposure_id: Ids = None, detector_id: Ids = None,
+        position: Any = None, radius: Any = None, columns: Sequence[str] | None = None,
+        all_versions: bool = False, limit: int | None = ROW_LIMIT,
+    ) -> pa.Table:  # fmt: skip
+        """Rows of one of the archive's tables, filtered; empty where there is nothing.
+
+        Parameters
+        ----------
+        name : str
+            One of ``schema.TABLES``.
+        night, exposure_id, detector_id, position, radius
+            As in `search`. Rows with a position must lie within ``radius`` of it (3 arcsec if not given); others
+            belong to a film that covers it.
+        columns : sequence of str, optional
+            Only these columns.
+        all_versions : bool
+            Whether superseded reductions are read too.
+        limit : int or None
+            More rows than this are refused; None reads any number.
+
+        Returns
+        -------
+        pyarrow.Table
+            Columns as in ``schema.TABLES[name]``; ``photometry`` with ``mag`` and ``mag_err``.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such table or column, or a parameter is not understood.
+        TooManyRowsError
+            If more than ``limit`` rows match; the message says how many.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> archive = Archive.create(tempfile.mkdtemp() + "/archive")
+        >>> archive.table("photometry", night="2020-08-14", columns=["mjd", "mag"]).column_names
+        ['mjd', 'mag']
+        """
+        from tomoe_explore.archive.search import Where
+        from tomoe_explore.archive.tables import read
+
+        where = Where.of(night=night, exposure_id=exposure_id, detector_id=detector_id, position=position,
+                         radius=radius, default_radius="3 arcsec")  # fmt: skip
+        return read(self.registry, self.root, name, where, columns=columns, all_versions=all_versions, limit=limit)
+
+    def light_curve(self, position: Any, radius: Any = "3 arcsec", *, night: str | None = None) -> LightCurve:
+        """The 2 Hz light curve of the object nearest to a position, over all its films.
+
+        Parameters
+        ----------
+        position : str, SkyCoord or (ra, dec) in deg
+        radius : str or Quantity
+            How far from the position the object may lie.
+        night : str, optional
+            Only these nights, as in `search`.
+
+        Returns
+        -------
+        lightkurve.LightCurve
+            Sorted by time (mid-exposure, UTC); ``flux`` and ``flux_err`` in nJy; ``mag, mag_err, exposure_id,
+            detector_id, frame, flags, background, zeropoint_err, reduction_id``. ``meta`` says which object it is,
+            which others lie in the cone (``NEIGHBOURS``), and which reductions it rests on (``REDUCTION_IDS``).
+
+        Raises
+        ------
+        NotFoundError
+            If nothing was measured there; the message says what lies nearest.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> Archive.create(tempfile.mkdtemp() + "/archive").light_curve("20 40 12.3 -12 00 05")
+        Traceback (most recent call last):
+        ...
+        tomoe_explore.errors.NotFoundError: no source within 3 arcsec of RA 310.05125, Dec -12.00139: ...
+        """
+        from tomoe_explore.archive.light_curve import light_curve
+
+        return light_curve(self, position, radius, night=night)
+
+    def film(self, position: Any, exposure_id: int, size_px: int = 64) -> CutoutFilm:
+        """A cutout film around a position, from the raw film while it lives.
+
+        Parameters
+        ----------
+        position : str, SkyCoord or (ra, dec) in deg
+        exposure_id : int
+            Which exposure.
+        size_px : int
+            Width and height, px.
+
+        Returns
+        -------
+        CutoutFilm
+            ``frames`` float32 ``(frame, y, x)`` in ADU above dark, NaN outside the detector; ``mjd`` of each frame.
+
+        Raises
+        ------
+        NotFoundError
+            If no reduced film of the exposure covers the position, or its raw film is gone.
+        """
+        from tomoe_explore.archive.cutout import cutout_film
+
+        return cutout_film(self, position, exposure_id, size_px)
+
+    def read_stack(self, product_id: str | int) -> CCDData:
+        """A stack's pixels (ADU a frame) with noise, mask and WCS.
+
+        Parameters
+        ----------
+        product_id : str or int
+            Such as ``"stack-357754112001"``, or the reduction's id.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such stack.
+        """
+        from tomoe_explore.archive.search import product_row
+        from tomoe_explore.archive.stack_file import read_stack
+
+        return read_stack(self.root / product_row(self.registry, product_id, "stack")["path"])
+
+    def provenance(self, id: int | str) -> Origin:
+        """Where something comes from: film, calibrations, reference catalog, parameters, code.
+
+        Parameters
+        ----------
+        id : int or str
+            Of a reduction, product, master, source, mover or streak.
+
+        Raises
+        ------
+        NotFoundError
+            If nothing has this id.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> Archive.create(tempfile.mkdtemp() + "/archive").provenance("stack-357754112001")
+        Traceback (most recent call last):
+        ...
+        tomoe_explore.errors.NotFoundError: nothing has the id 'stack-357754112001': expected a reduction ...
+        """
+        from tomoe_explore.archive.provenance import origin
+
+        return origin(self.registry, self.root, id)
+
+    # --- writing ----------------------------------------------------------------------------------
+    def begin(
+        self, exposure: Exposure, path: StrPath, *, checksum: str | None = None, force: bool = False
+    ) -> Reservation | None:
+        """Reserve a film for this process.
+
+        Parameters
+        ----------
+        exposure : Exposure
+            What the film's header says.
+        path : path
+            The film.
+        checksum : str, optional
+            Of its bytes; read from the file only where path, size and time do not tell that it is known.
+        force : bool
+            Whether to reduce again what is done.
+
+        Returns
+        -------
+        Reservation or None
+            None if the film is done already. A reservation whose process died is taken over, with its id.
+
+        Raises
+        ------
+        ReservedError
+            If a process that still runs has it.
+        ArchiveError
+            If the archive cannot be written.
+        """
+        return _reserve.begin(self.registry, self.layout, exposure, path, checksum=checksum, force=force)
+
+    def commit(self, reduction: Reduction, provenance: Provenance) -> None:
+        """Store a reserved reduction: all of it or, after an error or a crash at any point, nothing that readers see.
+
+        The film's older reduction is superseded.
+
+        Raises
+        ------
+        ArchiveError
+            If it was not reserved, or the archive cannot be written.
+        SchemaError
+            If a table is not what ``schema.conform`` gives.
+        """
+        _commit.commit(self.registry, self.layout, reduction, provenance)
+
+    def fail(self, reservation: Reservation, error: BaseException) -> None:
+        """Record why a reduction failed; no product of it stays, and a retry is a new version."""
+        _reserve.fail(self.registry, self.layout, reservation, error)
+
+    def current_reduction(self, path: StrPath) -> int | None:
+        """The current reduction of a film's file, or None."""
+        return _reserve.current_reduction(self.registry, _reserve.identify(self.registry, path).checksum)
+
+    def add_master(
+        self, master: Master, *, film_checksum: str, film_path: StrPath | None = None, dark_id: str | None = None,
+        code_version: str = "",
+    ) -> str:  # fmt: skip
+        """Store a master dark or flat unless it is there; its id.
+
+        Parameters
+        ----------
+        master : Master
+        film_checksum, film_path
+            The film it was made from.
+        dark_id : str, optional
+            The dark that was taken off a flat.
+        code_version : str
+            Of this package.
+        """
+        if film_path is None:
+            film = _reserve.FilmFile("", 0, 0, film_checksum)
+        else:
+            film = _reserve.identify(self.registry, film_path, film_checksum)
+        return _masters.add_master(self.registry, self.layout, master, film, dark_id=dark_id, code_version=code_version)
+
+    def master_of(self, path: StrPath) -> str | None:
+        """The master that was made from a film's file, or None."""
+        return _masters.master_of(self.registry, _reserve.identify(self.registry, path).checksum)
+
+    def find_masters(self, exposure: Exposure) -> Masters:
+        """The masters that fit a film: same detector and gain mode, for darks the same frame exposure; nearest in time.
+
+        Raises
+        ------
+        NoMastersError
+            If there is no dark that fits. A missing flat is None.
+        """
+        return _masters.find_masters(self.registry, self.layout, exposure)
+
+    def add_refcat(self, refcat: Refcat, path: StrPath) -> None:
+        """Remember a reference catalog: its name, checksum and where it lies."""
+        from tomoe_explore.archive.refcats import add_refcat
+
+        add_refcat(self.registry, refcat, path)
+
+    def refcat_path(self) -> Path | None:
+        """Where the reference catalog remembered last lies, or None."""
+        from tomoe_explore.archive.refcats import refcat_path
+
+        return refcat_path(self.registry)
+
+    # --- showing ----------------------------------------------------------------------------------
+    def __repr__(self) -> str:
+        from tomoe_explore.archive.summary import as_text, count
+
+        return as_text(self.root, count(self.registry))
+
+    def _repr_html_(self) -> str:
+        from tomoe_explore.archive.summary import as_html, count
+
+        return as_html(self.root, count(self.registry))

@@ -1,0 +1,113 @@
+"""Where everything lies in an archive: the only module that knows paths.
+
+::
+
+    archive.json                                              says that this is an archive, and its layout's version
+    registry.sqlite                                           what is there (unless $TOMOE_DATABASE says elsewhere)
+    stacks/2020-08-14/00357754/v001/sTMQ1202008140035775412.fits
+    tables/photometry/2020-08-14/00357754/photometry-357754112001.parquet
+    masters/2020-08-14/dark-112-20200814-1a2b3c4d.fits
+    staging/357754112001/                                     files under way; readers never look here
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tomoe_explore import camera
+
+#: Version of the layout; an archive of a later one is refused.
+LAYOUT_VERSION = 1
+
+#: Tables that are kept as Parquet files, one part a reduction; the others live in the registry.
+PART_TABLES = ("photometry", "sources", "frames", "movers", "mover_detections", "streaks")
+
+
+@dataclass(frozen=True)
+class ProductPlace:
+    """What a product's path is made of: night, exposure, detector and reduction.
+
+    Examples
+    --------
+    >>> ProductPlace("2020-08-14", 357754, 112, 357754112001).version
+    1
+    """
+
+    night: str
+    exposure_id: int
+    detector_id: int
+    reduction_id: int
+
+    @property
+    def version(self) -> int:
+        """Version of the reduction, its id's last three digits."""
+        return self.reduction_id % 1000
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths of an archive. Those of products are relative to ``root``, as the registry keeps them.
+
+    Examples
+    --------
+    >>> place = ProductPlace("2020-08-14", 357754, 112, 357754112001)
+    >>> Layout(Path("archive")).stack(place).as_posix()
+    'stacks/2020-08-14/00357754/v001/sTMQ1202008140035775412.fits'
+    """
+
+    root: Path
+
+    @property
+    def marker(self) -> Path:
+        """The file that says that this directory is an archive."""
+        return self.root / "archive.json"
+
+    @property
+    def registry(self) -> Path:
+        """The SQLite registry, where no other database is set."""
+        return self.root / "registry.sqlite"
+
+    def staging(self, name: int | str) -> Path:
+        """Directory (absolute) of files under way for one reduction or master."""
+        return self.root / "staging" / str(name)
+
+    def stack(self, place: ProductPlace) -> Path:
+        """Path of a stack. A re-reduction has the same file name, hence the version's directory."""
+        name = camera.film_name("s", place.detector_id, place.night, place.exposure_id)
+        return Path("stacks") / place.night / f"{place.exposure_id:08d}" / f"v{place.version:03d}" / name
+
+    def part(self, table: str, place: ProductPlace) -> Path:
+        """Path of one reduction's part of a table."""
+        directory = Path("tables") / table / place.night / f"{place.exposure_id:08d}"
+        return directory / f"{table}-{place.reduction_id}.parquet"
+
+    def master(self, night: str, master_id: str) -> Path:
+        """Path of a master dark or flat."""
+        return Path("masters") / night / f"{master_id}.fits"
+
+    def of_reduction(self, place: ProductPlace) -> list[Path]:
+        """Every path that a reduction may have written, there or not."""
+        return [self.stack(place), *(self.part(table, place) for table in PART_TABLES)]
+
+
+def stack_product_id(reduction_id: int) -> str:
+    """Product id of a reduction's stack.
+
+    Examples
+    --------
+    >>> stack_product_id(357754112001)
+    'stack-357754112001'
+    """
+    return f"stack-{reduction_id}"
+
+
+def part_product_id(table: str, reduction_id: int) -> str:
+    """Product id of a reduction's part of a table.
+
+    Examples
+    --------
+    >>> part_product_id("photometry", 357754112001)
+    'photometry-357754112001'
+    """
+    return f"{table}-{reduction_id}"

@@ -1,0 +1,32 @@
+"""Reference catalogs that the archive's reductions rest on: remembered by checksum, found again where none is named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import sqlalchemy as sa
+
+from tomoe_explore.archive import registry as tables
+from tomoe_explore.archive.registry import Registry
+from tomoe_explore.archive.reserve import now
+from tomoe_explore.data import Refcat
+
+
+def add_refcat(registry: Registry, refcat: Refcat, path: str | os.PathLike[str]) -> None:
+    """Remember a reference catalog, or where it lies now."""
+    table = tables.refcats
+    epoch = float(np.median(refcat.epoch)) if len(refcat) else None
+    values = {"name": refcat.name, "path": os.path.abspath(path), "n_stars": len(refcat), "epoch": epoch}
+    with registry.writing() as connection:
+        this = sa.update(table).where(table.c.checksum == refcat.checksum)
+        if not connection.execute(this.values(registered=now(), **values)).rowcount:
+            connection.execute(sa.insert(table).values(checksum=refcat.checksum, registered=now(), **values))
+
+
+def refcat_path(registry: Registry) -> Path | None:
+    """Where the reference catalog remembered last lies."""
+    table = tables.refcats.c
+    rows = registry.rows(sa.select(table.path).order_by(table.registered.desc()).limit(1))
+    return Path(rows[0]["path"]) if rows else None

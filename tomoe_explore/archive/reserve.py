@@ -1,0 +1,250 @@
+"""Who reduces which film: a reservation is a ``running`` record in the registry, made before the work starts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+import sqlalchemy as sa
+
+from tomoe_explore import camera, raw
+from tomoe_explore.archive import registry as tables
+from tomoe_explore.archive import sky
+from tomoe_explore.archive.layout import Layout, ProductPlace
+from tomoe_explore.archive.owner import Owner, this_process
+from tomoe_explore.archive.registry import Registry
+from tomoe_explore.archive.staging import discard
+from tomoe_explore.data import Exposure, make_reduction_id
+from tomoe_explore.errors import ArchiveError, ReservedError
+from tomoe_explore.schema import Flag
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """The right to reduce one film, and the id of the reduction.
+
+    Attributes
+    ----------
+    reduction_id : int
+        Given to the recipe.
+    exposure : Exposure
+        Of the film.
+    film_path, film_checksum : str
+        Which film.
+    """
+
+    reduction_id: int
+    exposure: Exposure
+    film_path: str
+    film_checksum: str
+
+    @property
+    def place(self) -> ProductPlace:
+        """Where its products go."""
+        return ProductPlace(
+            self.exposure.night, self.exposure.exposure_id, self.exposure.detector_id, self.reduction_id
+        )
+
+
+#: Reservations of this process that somebody still holds; one that nobody holds (an interrupted cell) is taken over.
+_held: WeakValueDictionary[tuple[str, int], Reservation] = WeakValueDictionary()
+
+
+def now() -> str:
+    """The time, ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class FilmFile:
+    """A film's file as the registry knows it."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    checksum: str
+
+
+def identify(registry: Registry, path: str | os.PathLike[str], checksum: str | None = None) -> FilmFile:
+    """A film's checksum: from the registry if path, size and time are unchanged, else from its bytes.
+
+    Raises
+    ------
+    ArchiveError
+        If the file is gone.
+    """
+    absolute = os.path.abspath(path)
+    try:
+        stat = os.stat(absolute)
+    except OSError as error:
+        raise ArchiveError(f"film {absolute} cannot be read: {error.strerror}") from None
+    if checksum is None:
+        films = tables.films.c
+        known = registry.rows(
+            sa.select(films.film_checksum)
+            .where(films.path == absolute, films.size == stat.st_size, films.mtime_ns == stat.st_mtime_ns)
+        )  # fmt: skip
+        checksum = known[0]["film_checksum"] if known else raw.checksum(absolute)
+    return FilmFile(absolute, stat.st_size, stat.st_mtime_ns, checksum)
+
+
+def current_reduction(registry: Registry, checksum: str) -> int | None:
+    """The current finished reduction of a film, if there is one."""
+    rows = registry.rows(_of_film(checksum, "done").where(tables.reductions.c.superseded_by.is_(None)))
+    return int(rows[0]["reduction_id"]) if rows else None
+
+
+def _of_film(checksum: str, status: str) -> sa.Select[Any]:
+    c = tables.reductions.c
+    return sa.select(tables.reductions).where(c.film_checksum == checksum, c.status == status).order_by(c.reduction_id)
+
+
+def begin(
+    registry: Registry, layout: Layout, exposure: Exposure, path: str | os.PathLike[str], *,
+    checksum: str | None = None, force: bool = False,
+) -> Reservation | None:  # fmt: skip
+    """Reserve a film; see `Archive.begin`."""
+    film = identify(registry, path, checksum)
+    if not force and current_reduction(registry, film.checksum) is not None:
+        return None
+    for attempt in range(5):
+        try:
+            with registry.writing() as connection:
+                reservation = _reserve(connection, registry.url, exposure, film, force=force)
+            break
+        except sa.exc.IntegrityError as error:  # on a database that lets writers overlap, another one was faster
+            if attempt == 4:
+                raise ArchiveError(f"{exposure.where}: no reduction could be reserved: {error.orig}") from error
+    if reservation is not None:
+        _held[registry.url, reservation.reduction_id] = reservation
+        discard(layout, reservation.place)
+    return reservation
+
+
+def _reserve(
+    connection: sa.Connection, url: str, exposure: Exposure, film: FilmFile, *, force: bool
+) -> Reservation | None:
+    if not force and connection.execute(_of_film(film.checksum, "done").limit(1)).first() is not None:
+        return None
+    record_exposure(connection, exposure)
+    record_film(connection, exposure, film)
+    c = tables.reductions.c
+    owner = this_process()
+    holder = {"owner_host": owner.host, "owner_pid": owner.pid, "owner_started": owner.started, "started": now()}
+    for running in connection.execute(_of_film(film.checksum, "running")).mappings():
+        this = c.reduction_id == running["reduction_id"]
+        if not _is_held(url, running, force=force):
+            connection.execute(sa.update(tables.reductions).where(this).values(**holder))
+            return Reservation(running["reduction_id"], exposure, film.path, film.checksum)
+        # only a forced reduction comes here: that machine's process may be gone, nobody can tell
+        gone = {"status": "failed", "finished": now(), "error_kind": "abandoned", "error": "abandoned: forced anew"}
+        connection.execute(sa.update(tables.reductions).where(this).values(**gone))
+    reduction_id = _next_id(connection, exposure)
+    connection.execute(
+        sa.insert(tables.reductions).values(
+            reduction_id=reduction_id, exposure_id=exposure.exposure_id, detector_id=exposure.detector_id,
+            night=exposure.night, status="running", film_checksum=film.checksum, code_version="", code_dirty=False,
+            parameters="{}", environment="{}", **holder,
+        )
+    )  # fmt: skip
+    return Reservation(reduction_id, exposure, film.path, film.checksum)
+
+
+def _is_held(url: str, running: sa.RowMapping, *, force: bool) -> bool:
+    """Whether a running record's owner still works on it; False to take it over, True to abandon another host's.
+
+    Raises
+    ------
+    ReservedError
+        If it does, or may.
+    """
+    owner = Owner(running["owner_host"], running["owner_pid"], running["owner_started"])
+    this = this_process()
+    alive = (url, running["reduction_id"]) in _held if owner == this else owner.is_alive()
+    if alive and (not force or owner.host == this.host):
+        elsewhere = "" if owner.host == this.host else "; if that machine is gone, force a new reduction"
+        raise ReservedError(
+            f"reduction {running['reduction_id']} of this film has been running since {running['started']} in process "
+            f"{owner.pid} on {owner.host}{elsewhere}"
+        )
+    return alive
+
+
+def _next_id(connection: sa.Connection, exposure: Exposure) -> int:
+    c = tables.reductions.c
+    first = make_reduction_id(exposure.exposure_id, exposure.detector_id, 1)
+    last = connection.execute(
+        sa.select(sa.func.max(c.reduction_id)).where(c.reduction_id >= first, c.reduction_id < first + 999)
+    ).scalar()
+    version = 1 if last is None else last % 1000 + 1
+    try:
+        return make_reduction_id(exposure.exposure_id, exposure.detector_id, version)
+    except ValueError as error:
+        raise ArchiveError(f"{exposure.where}: {error}") from None
+
+
+def record_exposure(connection: sa.Connection, exposure: Exposure) -> None:
+    """Enter an exposure unless it is there."""
+    table = tables.exposures
+    if connection.execute(sa.select(table.c.night).where(table.c.exposure_id == exposure.exposure_id)).first():
+        return
+    connection.execute(
+        sa.insert(table).values(
+            exposure_id=exposure.exposure_id, night=exposure.night, mjd_start=exposure.mjd_start,
+            n_frames=exposure.n_frames, frame_interval=exposure.frame_interval_s, ra=finite(exposure.ra),
+            dec=finite(exposure.dec), object=exposure.object, project=exposure.project, observer=exposure.observer,
+            quality="bad time" if exposure.flags & Flag.BAD_TIME else "good", flags=int(exposure.flags),
+        )
+    )  # fmt: skip
+
+
+def record_film(connection: sa.Connection, exposure: Exposure, film: FilmFile) -> None:
+    """Enter a film, or where it was seen last; a path belongs to the film that lies there now."""
+    table = tables.films
+    this = table.c.film_checksum == film.checksum
+    seen = {"path": film.path, "size": film.size, "mtime_ns": film.mtime_ns}
+    connection.execute(sa.update(table).where(table.c.path == film.path, ~this).values(path=None))
+    if connection.execute(sa.update(table).where(this).values(**seen)).rowcount:
+        return
+    ra, dec, cell = nominal_center(exposure)
+    connection.execute(
+        sa.insert(table).values(
+            film_checksum=film.checksum, kind=exposure.kind, exposure_id=exposure.exposure_id,
+            detector_id=exposure.detector_id, night=exposure.night, ra=ra, dec=dec, cell=cell, **seen,
+        )
+    )  # fmt: skip
+
+
+def nominal_center(exposure: Exposure) -> tuple[float | None, float | None, int | None]:
+    """Where a film should lie on the sky, and its cell; nulls for calibrations."""
+    if not (np.isfinite(exposure.ra) and np.isfinite(exposure.dec)) or exposure.kind != "object":
+        return None, None, None
+    ra, dec = camera.detector_center(exposure.ra, exposure.dec, exposure.detector_id)
+    return ra, dec, int(sky.cells(ra, dec, tables.CELL_ORDER)[0])
+
+
+def finite(value: float) -> float | None:
+    """NaN as null: SQLite knows no NaN."""
+    return float(value) if np.isfinite(value) else None
+
+
+def fail(registry: Registry, layout: Layout, reservation: Reservation, error: BaseException) -> None:
+    """Record why a reduction failed; see `Archive.fail`."""
+    kind = getattr(error, "kind", type(error).__name__)
+    c = tables.reductions.c
+    values = {"status": "failed", "finished": now(), "error_kind": kind, "error": f"{kind}: {error}"}
+    mine = (c.reduction_id == reservation.reduction_id, c.status == "running")
+    with registry.writing() as connection:
+        changed = connection.execute(sa.update(tables.reductions).where(*mine).values(**values)).rowcount
+    if changed:  # only then nobody can have registered its files
+        discard(layout, reservation.place)
+    _held.pop((registry.url, reservation.reduction_id), None)
+
+
+def release(registry: Registry, reduction_id: int) -> None:
+    """Forget a reservation that has been committed."""
+    _held.pop((registry.url, reduction_id), None)

@@ -1,0 +1,92 @@
+"""Where the work is done: in this process, in some processes of this machine, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from tomoe_explore.errors import ParameterError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+#: Films that wait in the executor's queue: enough to keep it busy, few enough to keep memory flat.
+_QUEUE = 64
+
+
+@contextmanager
+def open_executor(executor: Any) -> Iterator[Executor | None]:
+    """An executor to submit to, or None to work in this process.
+
+    Parameters
+    ----------
+    executor : None, int, concurrent.futures.Executor or dask.distributed.Client
+        None works in this process, a number in so many fresh processes of this machine; others are used as they are.
+
+    Raises
+    ------
+    ParameterError
+        If it is something else.
+    """
+    if executor is None:
+        yield None
+    elif isinstance(executor, int) and not isinstance(executor, bool) and executor > 0:
+        # spawned, not forked: a fork would copy the locks of threads that do not exist in the child
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(executor, mp_context=context, initializer=_ignore_interrupt) as pool:
+            try:
+                yield pool
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+    elif isinstance(executor, Executor):
+        yield executor
+    elif hasattr(executor, "get_executor"):
+        with executor.get_executor(pure=False) as cluster:
+            yield cluster
+    else:
+        raise ParameterError(
+            f"executor must be None, a positive number of processes or a dask Client, got {executor!r}"
+        )
+
+
+def _ignore_interrupt() -> None:
+    # Ctrl-C reaches the whole process group; the parent stops handing out films, and each worker ends its own
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def each(
+    executor: Executor | None,
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    failed: Callable[[Item, BaseException], Result],
+) -> Iterator[Result]:
+    """Results of ``work`` on each item, as they come; ``failed`` says what stands for an item whose worker died."""
+    if executor is None:
+        yield from map(work, items)
+        return
+    waiting: dict[Future[Result], Item] = {}
+    remaining = iter(items)
+    try:
+        while True:
+            for item in remaining:
+                try:
+                    waiting[executor.submit(work, item)] = item
+                except RuntimeError as error:  # the executor is broken or shut down
+                    yield failed(item, error)
+                if len(waiting) >= _QUEUE:
+                    break
+            if not waiting:
+                return
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                item = waiting.pop(future)
+                lost = future.exception()
+                yield future.result() if lost is None else failed(item, lost)
+    finally:
+        for future in waiting:
+            future.cancel()

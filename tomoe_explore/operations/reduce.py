@@ -1,0 +1,179 @@
+"""What runs in which order: headers, then darks, flats, and the films of the sky exposure by exposure."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tomoe_explore import raw
+from tomoe_explore.archive import Archive, open_archive
+from tomoe_explore.data import Exposure
+from tomoe_explore.errors import NotFoundError, RefcatError
+from tomoe_explore.operations.executors import each, open_executor
+from tomoe_explore.operations.film import Task, cached_refcat, failure, work_on
+from tomoe_explore.operations.run import Outcome, Run
+from tomoe_explore.reduction.recipe import Parameters
+
+StrPath = str | os.PathLike[str]
+Header = tuple[Path, Exposure]
+
+
+def reduce(
+    paths: StrPath | Iterable[StrPath], archive: Archive | StrPath | None = None, refcat: StrPath | None = None, *,
+    executor: Any = None, force: bool = False, parameters: Parameters | None = None, progress: bool = True,
+) -> Run:  # fmt: skip
+    """Reduce films into an archive.
+
+    Darks and flats among the films are mastered first. What is done already is skipped, so a run that was
+    interrupted is simply started again. A film that fails is recorded and named; the others go on.
+
+    Parameters
+    ----------
+    paths : path or iterable of paths
+        Films, or directories of films.
+    archive : Archive or path, optional
+        Where to; see `open_archive` for the default.
+    refcat : path, optional
+        Reference catalog; by default the one that the archive used last.
+    executor : None, int or dask.distributed.Client, optional
+        None works in this process, a number in so many processes (a script then needs
+        ``if __name__ == "__main__":``), a Client on its cluster.
+    force : bool
+        Whether to reduce again what is done: a new reduction, which supersedes the old one.
+    parameters : Parameters, optional
+        Of the recipe.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Run
+        One outcome a film; ``run.failed`` names what failed and why.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no film.
+    RefcatError
+        If there are films of the sky and no reference catalog.
+    ArchiveError
+        If there is no archive, or it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from tomoe_explore.archive import Archive
+    >>> from tomoe_explore.simulate import simulate
+    >>> folder = tempfile.mkdtemp()
+    >>> night = simulate(f"{folder}/raw", detectors=[112], exposures=1, frames=8, progress=False)
+    >>> run = reduce(night.out, Archive.create(f"{folder}/archive"), night.refcat, progress=False)
+    >>> [outcome.kind for outcome in run.done]
+    ['dark', 'flat', 'object']
+    """
+    start = time.perf_counter()
+    archive = archive if isinstance(archive, Archive) else open_archive(archive)
+    headers, unreadable = read_headers(paths)
+    stars = _refcat_path(archive, refcat) if any(exposure.kind == "object" for _, exposure in headers) else None
+    tasks = [Task(path, e, archive, stars, parameters, force) for path, e in headers]
+    outcomes = unreadable + _work(tasks, ("dark", "flat", "object"), executor, progress=progress)
+    return Run(tuple(outcomes), time.perf_counter() - start)
+
+
+def make_masters(
+    paths: StrPath | Iterable[StrPath], archive: Archive | StrPath | None = None, *,
+    executor: Any = None, progress: bool = True,
+) -> Run:  # fmt: skip
+    """Make master darks and flats; films of the sky among the paths are left alone.
+
+    Parameters
+    ----------
+    paths, archive, executor, progress
+        As in `reduce`.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    NotFoundError
+        If there is no dark and no flat.
+    """
+    start = time.perf_counter()
+    archive = archive if isinstance(archive, Archive) else open_archive(archive)
+    headers, unreadable = read_headers(paths)
+    tasks = [Task(path, e, archive) for path, e in headers if e.kind != "object"]
+    if not tasks and not unreadable:
+        raise NotFoundError(f"no dark and no flat (DATA-TYP) among the {len(headers)} films of {_listed(paths)}")
+    outcomes = unreadable + _work(tasks, ("dark", "flat"), executor, progress=progress)
+    return Run(tuple(outcomes), time.perf_counter() - start)
+
+
+def read_headers(paths: StrPath | Iterable[StrPath]) -> tuple[list[Header], list[Outcome]]:
+    """Headers of all films, exposure by exposure, and an outcome for each film whose header cannot be read.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no film.
+    """
+    paths = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    found = raw.find_films(paths)
+    if not found:
+        raise NotFoundError(f"no films (*.fits, *.fits.fz, *.fits.gz) in {_listed(paths)}")
+    headers: list[Header] = []
+    unreadable: list[Outcome] = []
+    for path in found:
+        try:
+            headers.append((path, raw.read_exposure(path)))
+        except Exception as error:
+            unreadable.append(failure(Outcome(str(path), "failed"), error))
+    headers.sort(key=lambda header: (header[1].night, header[1].exposure_id, header[1].detector_id))
+    return headers, unreadable
+
+
+def _listed(paths: StrPath | Iterable[StrPath]) -> str:
+    return ", ".join(map(str, [paths] if isinstance(paths, (str, os.PathLike)) else paths)) or "nothing"
+
+
+def _refcat_path(archive: Archive, given: StrPath | None) -> Path:
+    """The reference catalog to use, read once to know that it is sound, and remembered in the archive."""
+    path = Path(given).resolve() if given is not None else archive.refcat_path()
+    if path is None:
+        raise RefcatError(
+            f"archive {archive.root} has used no reference catalog yet: name one (refcat=…, --refcat STARS.parquet); "
+            "`tomoe refcat import` makes one of a star table"
+        )
+    if not path.is_file():
+        raise RefcatError(f"no reference catalog at {path}")
+    archive.add_refcat(cached_refcat(path, path.stat().st_mtime_ns), path)
+    return path
+
+
+def _work(tasks: Sequence[Task], kinds: Sequence[str], executor: Any, *, progress: bool) -> list[Outcome]:
+    """Outcomes of all tasks, kind after kind: flats need darks, films need both."""
+    from tqdm.auto import tqdm
+
+    outcomes: list[Outcome] = []
+    n_failed = 0
+    with (
+        open_executor(executor) as pool,
+        tqdm(total=len(tasks), desc="reduce", unit="film", disable=not progress) as bar,
+    ):
+        for kind in kinds:
+            chosen = [task for task in tasks if task.exposure.kind == kind]
+            for outcome in each(pool, work_on, chosen, failed=_lost):
+                outcomes.append(outcome)
+                n_failed += outcome.status == "failed"
+                bar.update()
+                if n_failed:
+                    bar.set_postfix(failed=n_failed)
+    return outcomes
+
+
+def _lost(task: Task, error: BaseException) -> Outcome:
+    e = task.exposure
+    return failure(Outcome(str(task.path), "failed", e.kind, e.exposure_id, e.detector_id), error)

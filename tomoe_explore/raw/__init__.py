@@ -1,0 +1,144 @@
+"""Raw films: the only place that knows raw FITS. Headers are read cheaply, pixels block by block, never whole.
+
+Films come plain (``readinto`` into buffers that go from film to film), ``.gz`` (streamed) or ``.fz`` (tile by tile).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from tomoe_explore.data import Exposure, Film
+from tomoe_explore.errors import NotFoundError
+from tomoe_explore.raw.frames import frame_source
+from tomoe_explore.raw.keywords import exposure_of, number
+from tomoe_explore.raw.layout import StrPath, opened, read_layout
+from tomoe_explore.raw.light import first_light
+
+__all__ = ["checksum", "find_films", "open_film", "read_exposure"]
+
+
+def find_films(paths: StrPath | Iterable[StrPath]) -> list[Path]:
+    """The FITS files (``.fits``, ``.fits.fz``, ``.fits.gz``) among files and below directories, sorted by name.
+
+    Parameters
+    ----------
+    paths : path or iterable of paths
+        A file is taken whatever its name; a directory is searched with all that is below it.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Empty if the directories hold no film.
+
+    Raises
+    ------
+    NotFoundError
+        If a path does not exist.
+
+    Examples
+    --------
+    >>> find_films([])
+    []
+    """
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    found: set[Path] = set()
+    for path in map(Path, given):
+        if path.is_dir():
+            found.update(p for p in path.rglob("*.fits*") if p.name.endswith((".fits", ".fits.fz", ".fits.gz")))
+        elif path.exists():
+            found.add(path)
+        else:
+            raise NotFoundError(f"no such file or directory: {path}")
+    return sorted(found, key=lambda p: (p.name, str(p)))
+
+
+def read_exposure(path: StrPath) -> Exposure:
+    """What the header of a film says; no pixel is read.
+
+    Parameters
+    ----------
+    path : path
+        A film, plain, ``.gz`` or ``.fz``.
+
+    Returns
+    -------
+    Exposure
+
+    Raises
+    ------
+    NotFitsError, TruncatedFilmError, FilmShapeError, MissingKeywordError
+        If the file is no FITS file, is too short, has another shape, or lacks keywords (all are named).
+    NotFoundError
+        If there is no such file.
+
+    Notes
+    -----
+    The cadence is ``TFRAME`` (``PROJECT`` is not to be trusted). ``UTC-EXP`` not before ``UTC`` sets
+    `Flag.BAD_TIME`. A declination outside +-90 deg is accepted for darks and flats only.
+    """
+    return exposure_of(read_layout(Path(path)))
+
+
+def open_film(path: StrPath, *, checksum: str | None = None) -> Film:
+    """Open a film for reading block by block.
+
+    Parameters
+    ----------
+    path : path
+        A film of type RAW (2156 x 1128), CUBE (2000 x 1128, calibrated) or the original readout (2160 x 1200),
+        16-bit integers or float32, plain, ``.gz`` or ``.fz``.
+    checksum : str, optional
+        The file's checksum where it is known already; computed (the file is read once) where it is not given.
+
+    Returns
+    -------
+    Film
+        ``film.source`` opens the file for each read, so a film can be pickled and holds no file open.
+
+    Raises
+    ------
+    FilmError
+        As `read_exposure`; a ``.gz`` or ``.fz`` film that breaks off may raise only when it is read.
+
+    Notes
+    -----
+    The light-sensitive pixels lie where ``TRIMSEC`` or ``DATASEC`` say; else where the statistics of frame 0 do,
+    if they are clear; else at `camera.X_FIRST_LIGHT`.
+    """
+    layout = read_layout(Path(path))
+    exposure = exposure_of(layout)
+    header = layout.header
+    source = frame_source(layout)
+    x0, y0 = first_light(layout, source)
+    kind = str(header.get("FMTTYPE", "")).strip()
+    return Film(
+        exposure, source, x0, y0,
+        bscale=number(layout, "BSCALE", 1.0), bzero=number(layout, "BZERO", 0.0),
+        calibrated=kind == "TOMOE-IMAGE-CUBE" or (not kind and layout.bitpix == -32),
+        checksum=_checksum(Path(path)) if checksum is None else checksum, path=str(path),
+    )  # fmt: skip
+
+
+def checksum(path: StrPath) -> str:
+    """Checksum of a file's bytes: ``xxh3:`` and 32 hexadecimal digits (XXH3, 128 bits).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     checksum(file.name)
+    'xxh3:99aa06d3014798d86001c324468d497f'
+    """
+    return _checksum(Path(path))
+
+
+def _checksum(path: Path) -> str:
+    import xxhash
+
+    digest, buffer = xxhash.xxh3_128(), memoryview(bytearray(1 << 20))
+    with opened(path) as stream:
+        while n := stream.readinto(buffer):
+            digest.update(buffer[:n])
+    return f"xxh3:{digest.hexdigest()}"

@@ -1,0 +1,103 @@
+"""Plots and widgets: a table or an image in, a view in the cell out. No view computes anything of its own.
+
+All work without the internet and without a server of their own, also behind a hub's proxy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tomoe_explore.archive import Archive
+    from tomoe_explore.views.light_curve_view import LightCurveView
+    from tomoe_explore.views.mover_view import MoverView
+    from tomoe_explore.views.sky_view import SkyView
+
+__all__ = ["light_curve", "movers", "sky"]
+
+
+def sky(archive: Archive, night: str | None = None) -> SkyView:
+    """The sky of a night: zoom redraws it from all sources, a click on a star shows its light curve.
+
+    Parameters
+    ----------
+    archive : Archive
+    night : str, optional
+        ``YYYY-MM-DD``; all nights if not given.
+
+    Returns
+    -------
+    SkyView
+        A widget; ``.selection`` is the ``source_id`` of the star clicked.
+
+    Raises
+    ------
+    NotFoundError
+        If the archive has no source (that night).
+
+    Examples
+    --------
+    >>> view = te.views.sky(archive, night="2020-08-14")  # doctest: +SKIP
+    >>> view.selection  # doctest: +SKIP
+    35775411200100042
+    """
+    from tomoe_explore.views.sky_view import SkyView
+
+    return SkyView(archive, night=night)
+
+
+def light_curve(archive: Archive, position: Any, *, radius: str = "3 arcsec") -> LightCurveView:
+    """A light curve, its periodogram, and the curve folded at a period that a click on a peak chooses.
+
+    Parameters
+    ----------
+    archive : Archive
+    position : str, SkyCoord or pair of float
+        As `Archive.light_curve` understands it.
+    radius : str
+        Within which the star is looked for.
+
+    Returns
+    -------
+    LightCurveView
+        A widget; ``.period`` (s), ``.light_curve`` and ``.periodogram`` follow what is chosen in it.
+
+    Examples
+    --------
+    >>> view = te.views.light_curve(archive, "20 40 12.3 -12 00 05")  # doctest: +SKIP
+    >>> view.period  # doctest: +SKIP
+    14.2
+    """
+    from tomoe_explore.views.light_curve_view import LightCurveView
+
+    return LightCurveView(archive.light_curve(position, radius=radius))
+
+
+def movers(archive: Archive, night: str | None = None) -> MoverView:
+    """Moving-object candidates one by one, best first: the film at 2 Hz, every frame, and the track on their mean.
+
+    Parameters
+    ----------
+    archive : Archive
+    night : str, optional
+        ``YYYY-MM-DD``; all nights if not given.
+
+    Returns
+    -------
+    MoverView
+        A widget; ``.mover_id`` is the candidate shown.
+
+    Raises
+    ------
+    NotFoundError
+        If the archive has no mover (that night).
+
+    Examples
+    --------
+    >>> view = te.views.movers(archive)  # doctest: +SKIP
+    >>> view.mover_id  # doctest: +SKIP
+    35775411200100000
+    """
+    from tomoe_explore.views.mover_view import MoverView
+
+    return MoverView(archive, night=night)
