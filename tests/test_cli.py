@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import tomoe_explore as te
 from tomoe_explore.archive import Archive
 from tomoe_explore.cli import app
 
-VERBS = ("init", "simulate", "refcat", "masters", "reduce", "search", "lightcurve", "periodogram", "provenance",
+VERBS = ("init", "simulate", "refcat", "masters", "reduce", "search", "table", "lightcurve", "periodogram", "provenance",
          "doctor", "summary")  # fmt: skip
 
 
@@ -154,6 +155,25 @@ def test_search(archive: Archive, star: str) -> None:
     assert found["products"][0]["path"] in listed
     nothing = tomoe("search", "--night", "1999-01-01", "--archive", archive.root)
     assert (nothing.exit_code, nothing.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["night.fits", "night.vot"])
+def test_a_table_opens_in_stilts(archive: Archive, tmp_path: Path, tool: Callable[[str], str], name: str) -> None:
+    n_rows = archive.table("photometry").num_rows
+    written = as_json("table", "photometry", "--out", tmp_path / name, "--archive", archive.root)
+    assert written == {"table": "photometry", "n_rows": n_rows, "path": str(tmp_path / name)}
+    command = [tool("stilts"), "tpipe", f"in={tmp_path / name}", "omode=count"]
+    counted = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"rows: {n_rows}" in counted
+
+
+def test_a_table_on_the_terminal(archive: Archive) -> None:
+    shown = tomoe("table", "sources", "--archive", archive.root)
+    assert "source_id" in shown.stdout
+    assert "--out FILE writes all" in shown.stderr
+    rows = as_json("table", "stacks", "--archive", archive.root)["rows"]
+    assert [row["detector_id"] for row in rows] == [112, 112]
+    assert tomoe("table", "nothing", "--archive", archive.root).exit_code == 2
 
 
 def test_lightcurve(archive: Archive, star: str, tmp_path: Path) -> None:

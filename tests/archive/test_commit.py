@@ -55,7 +55,7 @@ def test_done_is_skipped_without_reading_the_film_again(
     reduce_film(archive, film, exposure)
     monkeypatch.setattr(raw, "checksum", lambda path: pytest.fail("the film was read"))
     assert archive.begin(exposure, film) is None
-    assert archive.current_reduction(film) == 357754112001
+    assert archive.reduction_of(film) == 357754112001
 
 
 def test_a_film_that_moved_is_known_by_its_content(archive: Archive, tmp_path: Path) -> None:
@@ -66,12 +66,16 @@ def test_a_film_that_moved_is_known_by_its_content(archive: Archive, tmp_path: P
     assert archive.begin(exposure, moved) is None
 
 
-def test_films_of_one_name_but_other_content_are_different(archive: Archive, tmp_path: Path) -> None:
+def test_a_film_of_the_same_name_but_other_content_supersedes(archive: Archive, tmp_path: Path) -> None:
     exposure = make_exposure()
     first = reduce_film(archive, make_film(tmp_path, exposure, b"one"), exposure)
     second = reduce_film(archive, make_film(tmp_path, exposure, b"another"), exposure)
     assert (first, second) == (357754112001, 357754112002)
-    assert archive.table("reductions")["superseded_by"].to_pylist() == [None, None]
+    assert archive.table("reductions")["reduction_id"].to_pylist() == [second]
+    assert archive.table("reductions", all_versions=True)["superseded_by"].to_pylist() == [second, None]
+    # neither is reduced again: two copies of a film must not chase each other for ever
+    assert archive.begin(exposure, make_film(tmp_path, exposure, b"one")) is None
+    assert archive.begin(exposure, make_film(tmp_path, exposure, b"another")) is None
     paths = archive.registry.rows(sa.select(registry.films.c.path))
     assert [row["path"] is None for row in paths].count(True) == 1  # the first one's place is taken
 

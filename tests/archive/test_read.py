@@ -24,6 +24,7 @@ from tests.archive.reductions import (
 )
 from tomoe_explore import schema
 from tomoe_explore.archive import Archive, open_archive
+from tomoe_explore.data import member_ids
 from tomoe_explore.errors import ArchiveError, NoMastersError, NotFoundError, ParameterError, TooManyRowsError
 
 
@@ -371,14 +372,19 @@ def test_streaks_and_movers_by_position(archive: Archive, tmp_path: Path) -> Non
     reservation = archive.begin(exposure, make_film(tmp_path, exposure))
     fill = dict.fromkeys(schema.TABLES["streaks"].names, 1.0)
     ends = {"ra1": [309.9], "dec1": [-12.0], "ra2": [310.1], "dec2": [-12.0], "class": "unknown"}
-    streaks = schema.conform("streaks", {**fill, **ends, "streak_id": [reservation.reduction_id * 100000]})
+    streaks = schema.conform(
+        "streaks", {**fill, **ends, "streak_id": member_ids(reservation.reduction_id, 1, "streak")}
+    )
     fill = {n: 1.0 for n in schema.TABLES["movers"].names if n != "known_as"}
     movers = schema.conform(
-        "movers", {**fill, "ra": [310.0], "dec": [-12.0], "mover_id": [reservation.reduction_id * 100000 + 77]}
+        "movers",
+        {**fill, "ra": [310.0], "dec": [-12.0], "mover_id": member_ids(reservation.reduction_id, 78, "mover")[77:]},
     )
     archive.commit(*make_reduction(reservation, streaks=streaks, movers=movers))
     assert archive.table("streaks", position="310.05 -12.0005", radius="5 arcsec").num_rows == 1
     assert archive.table("streaks", position="310.05 -12.0005", radius="1 arcsec").num_rows == 0
     assert archive.table("movers", position="310 -12").num_rows == 1
-    assert archive.provenance(reservation.reduction_id * 100000 + 77).asked.startswith("mover")
-    assert archive.provenance(reservation.reduction_id * 100000).asked.startswith("source and streak")
+    for number, kind in ((0, "source"), (90_077, "mover"), (95_000, "streak")):
+        assert archive.provenance(reservation.reduction_id * 100_000 + number).asked.startswith(kind)
+    with pytest.raises(NotFoundError, match="no mover"):
+        archive.provenance(reservation.reduction_id * 100_000 + 90_000)

@@ -326,9 +326,9 @@ class Archive:
         """Record why a reduction failed; no product of it stays, and a retry is a new version."""
         _reserve.fail(self.registry, self.layout, reservation, error)
 
-    def current_reduction(self, path: StrPath) -> int | None:
-        """The current reduction of a film's file, or None."""
-        return _reserve.current_reduction(self.registry, _reserve.identify(self.registry, path).checksum)
+    def reduction_of(self, path: StrPath) -> int | None:
+        """The newest finished reduction of a film's file, or None."""
+        return _reserve.reduction_of(self.registry, _reserve.identify(self.registry, path).checksum)
 
     def add_master(
         self, master: Master, *, film_checksum: str, film_path: StrPath | None = None, dark_id: str | None = None,

@@ -116,9 +116,10 @@ def _register(connection: sa.Connection, reduction: Reduction, provenance: Prove
     running = (c.reduction_id == reduction.reduction_id, c.status == "running")
     if not connection.execute(sa.update(tables.reductions).where(*running).values(**done)).rowcount:
         raise ArchiveError(f"reduction {reduction.reduction_id} was given up by another process while it ran")
-    film = sa.select(c.film_checksum).where(c.reduction_id == reduction.reduction_id).scalar_subquery()
-    older = (c.film_checksum == film, c.reduction_id != reduction.reduction_id,
-             c.status == "done", c.superseded_by.is_(None))  # fmt: skip
+    # one current reduction a detector and exposure, whichever file it came from: a compressed copy doubles nothing
+    exposure = reduction.exposure
+    older = (c.exposure_id == exposure.exposure_id, c.detector_id == exposure.detector_id,
+             c.reduction_id != reduction.reduction_id, c.status == "done", c.superseded_by.is_(None))  # fmt: skip
     connection.execute(sa.update(tables.reductions).where(*older).values(superseded_by=reduction.reduction_id))
     connection.execute(sa.insert(tables.products), products)
     connection.execute(sa.insert(tables.stacks).values(**_stack_row(reduction)))

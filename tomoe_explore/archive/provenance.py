@@ -12,11 +12,11 @@ import sqlalchemy as sa
 
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.registry import Registry
+from tomoe_explore.data import member_kind
 from tomoe_explore.errors import NotFoundError
 
 #: Sources, movers and streaks have the reduction's id followed by this many digits (data.member_ids).
 _MEMBER = 100_000
-_MEMBERS = {"sources": "source", "photometry": "source", "movers": "mover", "streaks": "streak"}
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,10 @@ def _of_number(registry: Registry, root: Path, number: int) -> Origin:
         return _of_reduction(registry, number, f"reduction {number}", {})
     rows = registry.rows(sa.select(products).where(products.c.reduction_id == reduction_id))
     files = {row["kind"]: root / row["path"] for row in rows}
-    members = [what for kind, what in _MEMBERS.items() if kind in files and _has(files[kind], f"{what}_id", number)]
-    if not members:
-        raise NotFoundError(f"reduction {reduction_id} has no source, mover or streak {number}")
-    # sources, movers and streaks are numbered each from 0: one number may be several things of one reduction
-    return _of_reduction(registry, reduction_id, f"{' and '.join(dict.fromkeys(members))} {number}", {})
+    kind = member_kind(number)
+    if f"{kind}s" not in files or not _has(files[f"{kind}s"], f"{kind}_id", number):
+        raise NotFoundError(f"reduction {reduction_id} has no {kind} {number}")
+    return _of_reduction(registry, reduction_id, f"{kind} {number}", {})
 
 
 def _has(path: Path, column: str, number: int) -> bool:

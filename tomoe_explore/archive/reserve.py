@@ -92,10 +92,10 @@ def identify(registry: Registry, path: str | os.PathLike[str], checksum: str | N
     return FilmFile(absolute, stat.st_size, stat.st_mtime_ns, checksum)
 
 
-def current_reduction(registry: Registry, checksum: str) -> int | None:
-    """The current finished reduction of a film, if there is one."""
-    rows = registry.rows(_of_film(checksum, "done").where(tables.reductions.c.superseded_by.is_(None)))
-    return int(rows[0]["reduction_id"]) if rows else None
+def reduction_of(registry: Registry, checksum: str) -> int | None:
+    """The newest finished reduction of a film, if there is one; another file of the exposure may have superseded it."""
+    rows = registry.rows(_of_film(checksum, "done"))
+    return int(rows[-1]["reduction_id"]) if rows else None
 
 
 def _of_film(checksum: str, status: str) -> sa.Select[Any]:
@@ -109,7 +109,7 @@ def begin(
 ) -> Reservation | None:  # fmt: skip
     """Reserve a film; see `Archive.begin`."""
     film = identify(registry, path, checksum)
-    if not force and current_reduction(registry, film.checksum) is not None:
+    if not force and reduction_of(registry, film.checksum) is not None:
         return None
     for attempt in range(5):
         try:

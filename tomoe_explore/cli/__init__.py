@@ -4,7 +4,7 @@
 verbs                                               file
 ==================================================  ================
 simulate, refcat, masters, reduce                   ``films.py``
-search, lightcurve, periodogram, provenance         ``questions.py``
+search, table, lightcurve, periodogram, provenance  ``questions.py``
 init, summary, doctor                               ``keeping.py``
 ==================================================  ================
 
@@ -42,7 +42,7 @@ Exit status: 0 done, 1 something failed and is named, 2 wrong usage.
 # rich's markup and tracebacks would cost more time than `--help` may take
 app = typer.Typer(
     name="tomoe", help=_HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
-    add_completion=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )  # fmt: skip
 
 
@@ -64,8 +64,8 @@ def _common(
 
 
 for _verb in (
-    keeping.init, films.simulate, films.masters, films.reduce, questions.search, questions.lightcurve,
-    questions.periodogram, questions.provenance, keeping.summary, keeping.doctor,
+    keeping.init, films.simulate, films.masters, films.reduce, questions.search, questions.table,
+    questions.lightcurve, questions.periodogram, questions.provenance, keeping.summary, keeping.doctor,
 ):  # fmt: skip
     app.command(_verb.__name__)(guarded(_verb))
 refcat_app = typer.Typer(help="Reference catalogs: the stars that films are tied to.", no_args_is_help=True)

@@ -68,7 +68,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table for people; on a pipe it is as wide as it needs to be."""
     from rich.console import Console
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""Verbs that ask the archive: search, lightcurve, periodogram, provenance."""
+"""Verbs that ask the archive: search, table, lightcurve, periodogram, provenance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from tomoe_explore.cli.options import (
     opened,
     wants_json,
 )
-from tomoe_explore.cli.output import document, message, table
+from tomoe_explore.cli.output import document, message, print_table
+
+#: Rows that `tomoe table` shows on a terminal.
+SHOWN_ROWS = 20
 
 _SEARCH_COLUMNS = ("product_id", "product", "night", "exposure_id", "detector_id", "n_rows", "bytes", "path")
 
@@ -46,9 +49,47 @@ def search(
     if wants_json(as_json):
         document({"n": len(found), "products": found.astype(object).to_dict("records")})
     elif len(found):
-        table(_SEARCH_COLUMNS, found[list(_SEARCH_COLUMNS)].astype(object).values.tolist())
+        print_table(_SEARCH_COLUMNS, found[list(_SEARCH_COLUMNS)].astype(object).values.tolist())
     else:
         message("nothing found")
+
+
+def table(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="photometry, sources, stacks, movers …")],
+    *,
+    position: Annotated[
+        str | None, typer.Option(metavar="POSITION", help='Only rows near it: "20 40 12.3 -12 00 05", or deg.')
+    ] = None,
+    radius: Annotated[str | None, typer.Option(metavar="ANGLE", help="How near. [default: 3arcsec]")] = None,
+    night: NightOption = None,
+    exposure: Annotated[int | None, typer.Option(help="Exposure number.")] = None,
+    detector: Annotated[int | None, typer.Option(help="Detector.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write .fits, .vot, .ecsv, .csv or .parquet.")
+    ] = None,
+    archive: ArchiveOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show or write rows of one of the archive's tables, for TOPCAT, STILTS and others.
+
+    Example: tomoe table photometry --night 2020-08-14 --out night.fits
+    """
+    from tomoe_explore.archive.export import write_table
+
+    rows = opened(archive).table(
+        name, position=position, radius=radius, night=night, exposure_id=exposure, detector_id=detector
+    )
+    if out:
+        write_table(rows, out)
+    if wants_json(as_json):
+        content = {} if out else {"rows": rows.to_pylist()}
+        document({"table": name, "n_rows": rows.num_rows, "path": str(out) if out else None, **content})
+    elif out:
+        typer.echo(f"{out}: {rows.num_rows} rows of {name}")
+    else:
+        print_table(rows.column_names, [list(row.values()) for row in rows.slice(0, SHOWN_ROWS).to_pylist()])
+        if rows.num_rows > SHOWN_ROWS:
+            message(f"{SHOWN_ROWS} of {rows.num_rows} rows are shown; --out FILE writes all")
 
 
 def lightcurve(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tomoe_explore import raw
 from tomoe_explore.archive import Archive
-from tomoe_explore.data import Exposure, Provenance, Reduction, Refcat
+from tomoe_explore.data import Exposure, Masters, Provenance, Reduction, Refcat
 from tomoe_explore.errors import NoMastersError, ReservedError, TomoeError
 from tomoe_explore.operations.environment import code, environment
 from tomoe_explore.operations.run import Outcome
@@ -103,12 +103,12 @@ def _reduce(task: Task) -> Outcome:
     archive = task.archive
     reservation = archive.begin(task.exposure, task.path, force=task.force)
     if reservation is None:
-        done = archive.current_reduction(task.path)
+        done = archive.reduction_of(task.path)
         return replace(_outcome(task), status="skipped", reduction_id=done, message="reduced already")
     reduction_id = reservation.reduction_id
     try:
         film = raw.open_film(task.path, checksum=reservation.film_checksum)
-        masters = archive.find_masters(task.exposure)
+        masters = Masters() if film.calibrated else archive.find_masters(task.exposure)
         refcat = _refcat(task)
         reduction = reduce_film(film, masters, refcat, parameters=task.parameters, reduction_id=reduction_id)
         archive.commit(reduction, _provenance(task, film.checksum, refcat, reduction))

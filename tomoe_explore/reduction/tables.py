@@ -146,7 +146,7 @@ def movers_tables(
 ) -> tuple[pa.Table, pa.Table]:
     """The ``movers`` and ``mover_detections`` tables; ``njy`` is the flux of 1 ADU in the aperture."""
     flux, flux_err = tracks.flux * njy, tracks.flux_err * njy
-    ids = member_ids(reduction_id, len(tracks.x0))
+    ids = member_ids(reduction_id, len(tracks.x0), "mover")
     same = {"exposure_id": exposure.exposure_id, "detector_id": exposure.detector_id, "reduction_id": reduction_id}
     ra, dec = wcs.all_pix2world(tracks.x0, tracks.y0, 0)
     ra2, dec2 = wcs.all_pix2world(tracks.x0 + tracks.vx, tracks.y0 + tracks.vy, 0)

@@ -59,7 +59,7 @@ class LightCurveView(View):
         if self.periodogram is not None:
             self.period = self.periodogram.best.period * 86400.0
         self._fill()
-        plots = BokehModel(self._figures(), combine_events=True)
+        plots = BokehModel(self._figures())
         caption = widgets.HTML(_caption(light_curve) + (f"<br>No periodogram: {reason}" if reason else ""))
         super().__init__([caption, widgets.HBox(controls), plots])
         self.add_class("tomoe-light-curve")

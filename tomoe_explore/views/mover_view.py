@@ -56,7 +56,7 @@ class MoverView(View):
         self.mover_id = int(self.candidates.mover_id[0])
         buttons = widgets.HBox([self._back, self._next, self._mode, self._difference])
         player = widgets.HBox([self._play, self._frame])
-        super().__init__([self._list, buttons, self._caption, player, BokehModel(plots, combine_events=True)])
+        super().__init__([self._list, buttons, self._caption, player, BokehModel(plots)])
         self.add_class("tomoe-movers")
 
     def _make_controls(self) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 hv.Store.set_current_backend("bokeh")  # unlike hv.extension, this loads nothing into the page
 
 FRAME_PX = (680, 420)  #: width and height of the picture without axes
-SINGLE_STARS = 1500  #: at most so many sources in view are drawn one by one
+SINGLE_STARS = 3000  #: at most so many sources in view are drawn one by one
 CLICK_PX = 12  #: a click this near a star is on it
 REDRAW_AFTER_S = 0.03  #: of rest: a turn of the wheel is one redraw, not twenty
 
@@ -119,6 +119,7 @@ class SkyView(View):
         figure.lod_timeout = 60
         figure.on_event(RangesUpdate, self._moved)
         figure.on_event(Tap, self._tapped)
+        # Not combine_events=True: jupyter_bokeh then drops the last turn of the wheel.
         self._frame.children = [BokehModel(figure)]
 
     def _count(self, element: Any) -> Any:
