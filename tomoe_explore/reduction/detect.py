@@ -81,7 +81,7 @@ def _extract(signal: Floats, noise: Floats, masked: NDArray[np.bool_], snr: floa
     for factor in (1.0, 3.0, 10.0):
         try:
             objects, segments = sep.extract(
-                signal, snr * filtered_noise * factor, err=noise, mask=masked, minarea=3, filter_kernel=kernel,
+                signal, snr * filtered_noise * factor, err=noise, mask=masked, minarea=1, filter_kernel=kernel,
                 filter_type="conv", deblend_cont=0.005, segmentation_map=True,
             )  # fmt: skip
         except Exception as error:  # sep raises plain Exception when its pixel stack overflows
@@ -122,7 +122,7 @@ def _shapes(signal: Floats, x: NDArray[np.float64], y: NDArray[np.float64], size
     half = np.arange(-size, size + 1)
     stamps = signal[yi[index, None, None] + half[None, :, None], xi[index, None, None] + half[None, None, :]]
     gx, gy = half[None, None, :].astype(float), half[None, :, None].astype(float)
-    cx, cy = x[index] - xi[index], y[index] - yi[index]
+    cx, cy = x_first, y_first = x[index] - xi[index], y[index] - yi[index]
     first = (KERNEL_FWHM / 2.3548) ** 2
     xx, yy, xy = np.full(len(index), first), np.full(len(index), first), np.zeros(len(index))
     for _ in range(steps):
@@ -134,7 +134,8 @@ def _shapes(signal: Floats, x: NDArray[np.float64], y: NDArray[np.float64], size
         w = np.exp(-0.5 * form) * stamps
         total = np.maximum(w.sum((1, 2)), 1e-6)
         mx, my = (w * u).sum((1, 2)) / total, (w * v).sum((1, 2)) / total
-        cx, cy = np.clip(cx + 2 * mx, -2, 2), np.clip(cy + 2 * my, -2, 2)
+        # a window that wanders further is drawn by a neighbour
+        cx, cy = np.clip(cx + 2 * mx, x_first - 1, x_first + 1), np.clip(cy + 2 * my, y_first - 1, y_first + 1)
         xx = np.clip(2 * (w * u**2).sum((1, 2)) / total, 0.2, 12.0)
         yy = np.clip(2 * (w * v**2).sum((1, 2)) / total, 0.2, 12.0)
         xy = np.clip(2 * (w * u * v).sum((1, 2)) / total, -0.9 * np.sqrt(xx * yy), 0.9 * np.sqrt(xx * yy))
