@@ -28,8 +28,9 @@ from parts.scores import count_detections
 from tomoe_explore import raw
 from tomoe_explore.archive import Archive
 from tomoe_explore.camera import NX, NY, PIXEL_SCALE, detector_center
-from tomoe_explore.data import Film, Masters, Reduction, Refcat, make_reduction_id
+from tomoe_explore.data import Film, Masters, Reduction, Refcat
 from tomoe_explore.errors import TomoeError
+from tomoe_explore.ids import make_reduction_id
 from tomoe_explore.operations.reduce import reduce
 from tomoe_explore.reduction.masters import make_dark, make_flat
 from tomoe_explore.reduction.recipe import reduce_film

@@ -20,8 +20,8 @@ import tomoe_explore as te
 from tomoe_explore.archive import Archive
 from tomoe_explore.cli import app
 
-VERBS = ("init", "simulate", "refcat", "masters", "reduce", "search", "table", "lightcurve", "periodogram", "provenance",
-         "doctor", "summary")  # fmt: skip
+VERBS = ("init", "simulate", "refcat", "masters", "reduce", "search", "table", "lightcurve", "periodogram",
+         "provenance", "doctor", "summary")  # fmt: skip
 
 
 def tomoe(*arguments: object) -> Result:

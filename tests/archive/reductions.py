@@ -14,7 +14,8 @@ from tomoe_explore.archive import Archive
 from tomoe_explore.archive.reserve import Reservation
 from tomoe_explore.archive.sky import healpix_29
 from tomoe_explore.camera import GAIN_MODES, NX, NY, PIXEL_SCALE
-from tomoe_explore.data import Exposure, Master, Provenance, Reduction, Stack, member_ids
+from tomoe_explore.data import Exposure, Master, Provenance, Reduction, Stack
+from tomoe_explore.ids import member_ids
 
 FRAMES = 18
 

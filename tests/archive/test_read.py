@@ -24,8 +24,8 @@ from tests.archive.reductions import (
 )
 from tomoe_explore import schema
 from tomoe_explore.archive import Archive, open_archive
-from tomoe_explore.data import member_ids
 from tomoe_explore.errors import ArchiveError, NoMastersError, NotFoundError, ParameterError, TooManyRowsError
+from tomoe_explore.ids import member_ids
 
 
 def add(archive: Archive, directory: Path, exposure_id: int = 357754, detector_id: int = 112, **made: object) -> int:

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tomoe_explore import raw
-from tomoe_explore.data import Film, Masters, Reduction, Refcat, make_reduction_id
+from tomoe_explore.data import Film, Masters, Reduction, Refcat
+from tomoe_explore.ids import make_reduction_id
 from tomoe_explore.reduction.masters import make_dark, make_flat
 from tomoe_explore.reduction.recipe import reduce_film
 from tomoe_explore.refcat import read_refcat

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.registry import Registry
-from tomoe_explore.data import member_kind
 from tomoe_explore.errors import NotFoundError
+from tomoe_explore.ids import member_kind
 
-#: Sources, movers and streaks have the reduction's id followed by this many digits (data.member_ids).
+#: Sources, movers and streaks have the reduction's id followed by this many digits (ids.member_ids).
 _MEMBER = 100_000
 
 

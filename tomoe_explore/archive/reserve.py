@@ -18,8 +18,9 @@ from tomoe_explore.archive.layout import Layout, ProductPlace
 from tomoe_explore.archive.owner import Owner, this_process
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.staging import discard
-from tomoe_explore.data import Exposure, make_reduction_id
+from tomoe_explore.data import Exposure
 from tomoe_explore.errors import ArchiveError, ReservedError
+from tomoe_explore.ids import make_reduction_id
 from tomoe_explore.schema import Flag
 
 

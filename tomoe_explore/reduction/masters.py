@@ -44,7 +44,7 @@ def make_dark(film: Film) -> Master:
     typical = float(np.median(variance))
     bad = (variance > 4 * typical) | (mean - level > 0.5 * film.exposure.gain_mode.saturation_adu)
     noise_variance = float(variance[~bad].mean())
-    return _master(film, "dark", mean, level, rms, bad, noise_variance)
+    return _master(film, mean, (level, rms, noise_variance), bad)
 
 
 def make_flat(film: Film, dark: Master | None) -> Master:
@@ -90,7 +90,7 @@ def make_flat(film: Film, dark: Master | None) -> Master:
     lamp = _level_scatter(film, mean, dark) ** 2 * float((mean[good] ** 2).mean())
     excess = float(variance[good].mean()) - lamp - dark_variance
     noise_variance = excess / float(mean[good].mean()) * level + dark_variance
-    return _master(film, "flat", np.where(pixels < 0.05, 1.0, pixels), level, rms, bad, noise_variance)
+    return _master(film, np.where(pixels < 0.05, 1.0, pixels), (level, rms, noise_variance), bad)
 
 
 def _check(film: Film, kind: str) -> None:
@@ -148,11 +148,10 @@ def _smooth(image: Floats) -> Floats:
     return zoom(small, (NY / small.shape[0], NX / small.shape[1]), order=1, mode="nearest")
 
 
-def _master(
-    film: Film, kind: str, pixels: Floats, level: float, rms: float, bad: NDArray[np.bool_], noise: float
-) -> Master:
+def _master(film: Film, pixels: Floats, measures: tuple[float, float, float], bad: NDArray[np.bool_]) -> Master:
     e = film.exposure
+    level, rms, noise_variance = measures
     pixels = np.ascontiguousarray(pixels, np.float32)
     digest = xxhash.xxh3_64_hexdigest(pixels.tobytes() + bad.tobytes())[:8]
-    master_id = f"{kind}-{e.detector_id}-{e.night.replace('-', '')}-{digest}"
-    return Master(master_id, e.kind, pixels, e, level, rms, bad, noise)
+    master_id = f"{e.kind}-{e.detector_id}-{e.night.replace('-', '')}-{digest}"
+    return Master(master_id, e.kind, pixels, e, level, rms, bad, noise_variance)

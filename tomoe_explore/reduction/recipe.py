@@ -79,7 +79,7 @@ def reduce_film(
         Covering the field; any epoch.
     parameters : Parameters, optional
     reduction_id : int
-        See `tomoe_explore.data.make_reduction_id`.
+        See `tomoe_explore.ids.make_reduction_id`.
 
     Returns
     -------

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from tomoe_explore import schema
 from tomoe_explore.camera import NY, PIXEL_SCALE
-from tomoe_explore.data import Exposure, Stack, member_ids
+from tomoe_explore.data import Exposure, Stack
+from tomoe_explore.ids import member_ids
 from tomoe_explore.magnitudes import mag_err, mag_g
 from tomoe_explore.reduction.values import Detections, Doubles, Floats, FrameSeries, Targets, Tracks
 
