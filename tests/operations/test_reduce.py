@@ -106,7 +106,7 @@ def test_one_failure_is_recorded_and_stops_nothing(
     (failed,) = run.failed
     assert (failed.film, failed.error_kind, len(run.done)) == (str(first), "ZeroDivisionError", 3)
     assert "reduce_film" in failed.traceback
-    assert first.name in repr(run) and "a bug" in run._repr_html_()  # noqa: PT018
+    assert first.name in repr(run) and "a bug" in run._repr_html_()
     record = {r["reduction_id"]: r for r in archive.table("reductions", all_versions=True).to_pylist()}
     assert record[failed.reduction_id]["status"] == "failed"
     assert "a bug" in record[failed.reduction_id]["error"]

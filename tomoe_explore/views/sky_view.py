@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import holoviews as hv
@@ -14,8 +13,9 @@ import numpy as np
 import pandas as pd
 import traitlets
 from bokeh.document import Document
-from bokeh.events import RangesUpdate, Tap
-from bokeh.palettes import Inferno256
+from bokeh.events import Tap
+from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper, LogColorMapper
+from bokeh.palettes import Cividis256, Inferno256, Viridis256
 from holoviews.operation.datashader import dynspread, rasterize
 from holoviews.plotting import bokeh as _bokeh  # noqa: F401  (registers HoloViews' Bokeh plots)
 from jupyter_bokeh import BokehModel
@@ -45,15 +45,15 @@ class Layer:
     column: str
     statistic: str
     log: bool
-    cmap: str | tuple[str, ...]
+    palette: tuple[str, ...]
     spread: str
 
 
 EMBERS = Inferno256[:30:-1]  #: bright is light; the faint end still stands out from the night sky
 LAYERS = {
     "brightness": Layer("brightest G (mag)", "mag", "min", False, EMBERS, "min"),
-    "variability": Layer("largest reduced χ² of the 2 Hz fluxes", "chi2", "max", True, "viridis", "max"),
-    "measurements": Layer("number of 2 Hz measurements", "n_frames", "sum", True, "cividis", "add"),
+    "variability": Layer("largest reduced χ² of the 2 Hz fluxes", "chi2", "max", True, Viridis256, "max"),
+    "measurements": Layer("number of 2 Hz measurements", "n_frames", "sum", True, Cividis256, "add"),
 }
 
 
@@ -100,13 +100,13 @@ class SkyView(View):
 
     def _show(self, layer: str) -> None:
         """Draw with another colour; the part of the sky in view stays."""
-        colours = _colours(self._sources, LAYERS[layer])
-        picture = _picture(self._sources, LAYERS[layer], self._ranges, self._count).opts(**colours, colorbar=True)
-        stars = hv.DynamicMap(partial(self._stars, column=LAYERS[layer].column), streams=[self._ranges])
-        stars = stars.opts(hv.opts.Points(**colours))
+        chosen = LAYERS[layer]
+        low, high = _limits(self._sources, chosen)
+        picture = _picture(self._sources, chosen, self._ranges, self._count)
+        picture = picture.opts(cmap=list(chosen.palette), cnorm="log" if chosen.log else "linear", clim=(low, high),
+                               clabel=chosen.label, colorbar=True)  # fmt: skip
         x_range, y_range = self._ranges.x_range, self._ranges.y_range
-        overlay = picture * _decoration(self._outlines, self._movers) * stars
-        overlay = overlay.opts(
+        overlay = (picture * _decoration(self._outlines, self._movers)).opts(
             xlim=x_range, ylim=y_range, invert_xaxis=True, show_legend=True, legend_position="top_left",
             xlabel="Right ascension (deg, ICRS)", ylabel="Declination (deg, ICRS)", show_grid=True,
             frame_width=FRAME_PX[0], frame_height=FRAME_PX[1], bgcolor=NIGHT_SKY, toolbar="above",
@@ -116,9 +116,14 @@ class SkyView(View):
         self.figure = figure = plot.state
         polish(figure)
         dark_legend(figure)
-        figure.lod_timeout = 60
-        figure.on_event(RangesUpdate, self._moved)
         figure.on_event(Tap, self._tapped)
+        for axis in (figure.x_range, figure.y_range):
+            # Not RangesUpdate: Bokeh sends that after a repaint, and the last one may never come.
+            axis.on_change("start", self._moved)
+            axis.on_change("end", self._moved)
+        scale = (LogColorMapper if chosen.log else LinearColorMapper)(palette=list(chosen.palette), low=low, high=high)
+        self._dots = _dots(figure, {"field": chosen.column, "transform": scale})
+        self._dots.data = self._stars()
         # Not combine_events=True: jupyter_bokeh then drops the last turn of the wheel.
         self._frame.children = [BokehModel(figure)]
 
@@ -126,33 +131,32 @@ class SkyView(View):
         self.pictures += 1
         return element
 
-    def _stars(self, x_range: tuple[float, float], y_range: tuple[float, float], *, column: str) -> hv.Points:
+    def _stars(self) -> dict[str, Any]:
         """The single stars in view, if they are few enough."""
         table = self._sources
-        inside = table[table.x.between(min(x_range), max(x_range)) & table.dec.between(min(y_range), max(y_range))]
+        inside = table[table.x.between(*self._ranges.x_range) & table.dec.between(*self._ranges.y_range)]
         if len(inside) > SINGLE_STARS:
             inside = inside[:0]
-        shown = inside[["x", "dec", "ra", "mag", "chi2", "n_frames"]].assign(
-            size=np.clip(4.0 + 2.0 * (17.0 - inside.mag.fillna(20.0)), 4, 18),
-            source=inside.source_id.astype(str),  # JavaScript's numbers are too short for an id
-        )
-        hover = [("source", "@source"), ("G", "@mag{0.00} mag"), ("χ²", "@chi2{0.00}"),
-                 ("RA, Dec", "@ra{0.00000}, @dec{0.00000} deg")]  # fmt: skip
-        return hv.Points(shown, ["x", "dec"], ["mag", "chi2", "n_frames", "size", "source", "ra"]).opts(
-            size="size", color=column, line_color="white", line_alpha=0.6, hover_tooltips=hover, tools=["hover"]
-        )
+        columns = {name: inside[name].to_numpy() for name in ("x", "dec", "ra", "mag", "chi2", "n_frames")}
+        size = np.clip(4.0 + 2.0 * (17.0 - np.nan_to_num(columns["mag"], nan=20.0)), 4, 18)
+        # JavaScript's numbers are too short for an id.
+        return columns | {"size": size, "source": [str(source) for source in inside.source_id]}
 
-    def _moved(self, event: Any) -> None:
+    def _moved(self, attr: str, old: float, new: float) -> None:
         """Zoom or pan: draw anew when the movement rests."""
-        ranges = {"x_range": tuple(sorted((event.x0, event.x1))), "y_range": tuple(sorted((event.y0, event.y1)))}
         if self._redraw is not None:
             self._redraw.cancel()
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            self._ranges.event(**ranges)
+            self._draw()
         else:
-            self._redraw = loop.call_later(REDRAW_AFTER_S, lambda: self._ranges.event(**ranges))
+            self._redraw = loop.call_later(REDRAW_AFTER_S, self._draw)
+
+    def _draw(self) -> None:
+        x, y = self.figure.x_range, self.figure.y_range
+        self._ranges.event(x_range=tuple(sorted((x.start, x.end))), y_range=tuple(sorted((y.start, y.end))))
+        self._dots.data = self._stars()
 
     def _tapped(self, event: Any) -> None:
         x_range, y_range = self._ranges.x_range, self._ranges.y_range
@@ -218,14 +222,24 @@ def _picture(sources: pd.DataFrame, layer: Layer, ranges: Any, count: Callable[[
     return dynspread(picture.apply(count), max_px=2, threshold=0.7, how=layer.spread)
 
 
-def _colours(sources: pd.DataFrame, layer: Layer) -> dict[str, Any]:
-    """Options of a colour scale that stays the same at every zoom."""
+def _limits(sources: pd.DataFrame, layer: Layer) -> tuple[float, float]:
+    """Ends of a colour scale that stays the same at every zoom."""
     low, high = np.nanpercentile(sources[layer.column], [1, 99])
     if layer.statistic == "sum":
         high *= sources.groupby("ref_id").size().max()  # one pixel holds all films of a star
-    cmap = list(layer.cmap) if isinstance(layer.cmap, tuple) else layer.cmap
-    clim = (float(low), float(max(high, low * 1.01)))
-    return {"cmap": cmap, "cnorm": "log" if layer.log else "linear", "clim": clim, "clabel": layer.label}
+    return float(low), float(max(high, low * 1.01))
+
+
+def _dots(figure: Any, colour: dict[str, Any]) -> ColumnDataSource:
+    """Draw single stars on a figure; what is put into the source returned appears."""
+    source = ColumnDataSource()
+    dots = figure.scatter(
+        "x", "dec", size="size", fill_color=colour, line_color="white", line_alpha=0.6, source=source
+    )  # fmt: skip
+    position = "@ra{0.00000}, @dec{0.00000} deg"
+    tooltips = [("source", "@source"), ("G", "@mag{0.00} mag"), ("χ²", "@chi2{0.00}"), ("RA, Dec", position)]
+    figure.add_tools(HoverTool(renderers=[dots], tooltips=tooltips))
+    return source
 
 
 def _decoration(outlines: list[np.ndarray], movers: pd.DataFrame) -> Any:
