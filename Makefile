@@ -46,7 +46,9 @@ demo: env
 
 # JupyterLab refuses to start for root unless told; inside a container one is root.
 explore: demo
-ifneq ($(LAB),0)
+ifeq ($(LAB),0)
+	@echo 'Ready: make explore opens notebooks/00_quickstart.ipynb in JupyterLab.'
+else
 	cd notebooks && $(abspath $(BIN))/jupyter lab 00_quickstart.ipynb $$(test $$(id -u) -ne 0 || echo --allow-root)
 endif
 
