@@ -112,9 +112,12 @@ _EVALUATE = f"""async expression => {{
 }}"""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tool: Callable[[str], str]) -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Debian's Chromium.
+
+    For one module only: while playwright is open an event loop runs in this thread, which other tests would find.
+    """
     chromium = tool("chromium")
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
