@@ -91,8 +91,9 @@ def small_night(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _demo_for_examples(request: pytest.FixtureRequest, doctest_namespace: dict[str, object]) -> None:
-    """Gives the examples in the docstrings of the views the small reduced night to look at."""
-    if isinstance(request.node, pytest.DoctestItem) and ".views" in request.node.name:
+    """Gives the examples in the docstrings of views and archive the small reduced night to look at."""
+    looks = (".views", ".archive.archive.Archive.")
+    if isinstance(request.node, pytest.DoctestItem) and any(name in request.node.name for name in looks):
         import tomoe_explore as te
 
         doctest_namespace |= {"te": te, "archive": te.open_archive(request.getfixturevalue("demo") / "archive")}

@@ -125,6 +125,13 @@ def test_corrupt_time_stamp_is_flagged(tmp_path: Path, utc_exp: str | None, bad:
     assert raw.read_exposure(path).flags == (Flag.BAD_TIME if bad else 0)
 
 
+@pytest.mark.parametrize("utc", ["1900-01-01T00:00:00", "2199-01-01T00:00:00", "2020-02-30T12:00:00", "noon"])
+def test_impossible_dates_are_refused(tmp_path: Path, utc: str) -> None:
+    path = write_film(tmp_path / NAME, pixels(1), UTC=utc)
+    with pytest.raises(errors.MissingKeywordError, match="UTC must be"):
+        raw.read_exposure(path)
+
+
 def test_cadence_is_tframe_whatever_the_project_says(tmp_path: Path) -> None:
     path = write_film(tmp_path / NAME, pixels(1), PROJECT="2Hz", TFRAME=1.0, EXPTIME1=0.999904)
     assert raw.read_exposure(path).frame_interval_s == 1.0

@@ -30,6 +30,7 @@ NX_READOUT, NY_READOUT = 2160, 1200  #: the whole readout, the size of an origin
 X_FIRST_LIGHT, Y_FIRST_LIGHT = 0, 0  #: *assumed*: first light-sensitive pixel of RAW and original films
 PIXEL_SCALE = 1.189  #: arcsec a pixel
 SATURATION_ADU = 32_000.0  #: *assumed*: largest level above bias that the readout can give
+SAFE_FRACTION = 0.9  #: *assumed*: full wells scatter from sensor to sensor; up to this part none is saturated
 BAND_NM = (350.0, 700.0)
 
 # --- shutter -------------------------------------------------------------------------------------
@@ -70,8 +71,18 @@ class GainMode:
 
     @property
     def saturation_adu(self) -> float:
-        """Level in ADU above dark at which a pixel saturates."""
+        """Level in ADU above dark at which a pixel saturates, at the nominal gain."""
         return min(self.full_well_e / self.gain, SATURATION_ADU)
+
+    def safe_adu(self, gain: float) -> float:
+        """Level in ADU above dark up to which a pixel is surely not saturated, at a measured gain (e-/ADU).
+
+        Examples
+        --------
+        >>> round(GAIN_MODES["high"].safe_adu(0.24))
+        22500
+        """
+        return SAFE_FRACTION * min(self.full_well_e / gain, SATURATION_ADU)
 
 
 GAIN_MODES = {

@@ -134,3 +134,9 @@ def make_master(
     )  # fmt: skip
     pixels = np.arange(20, dtype=np.float32).reshape(4, 5)
     return Master(name or f"{kind}-{detector_id}-20200814", kind, pixels, exposure, 10.0, 0.5, pixels > 18, 1.25)
+
+
+def files(archive: Archive) -> list[str]:
+    """Every product file that lies in the archive, registered or not."""
+    kinds = ("stacks", "tables", "staging")
+    return sorted(str(p.relative_to(archive.root)) for k in kinds for p in (archive.root / k).rglob("*.*"))

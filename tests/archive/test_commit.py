@@ -16,16 +16,10 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from tests.archive.reductions import make_exposure, make_film, make_reduction, reduce_film
+from tests.archive.reductions import files, make_exposure, make_film, make_reduction, reduce_film
 from tomoe_explore import raw
 from tomoe_explore.archive import Archive, open_archive, registry, staging
 from tomoe_explore.errors import ArchiveError, ReservedError, SchemaError, TruncatedFilmError
-
-
-def files(archive: Archive) -> list[str]:
-    """Every product file that lies in the archive, registered or not."""
-    kinds = ("stacks", "tables", "staging")
-    return sorted(str(p.relative_to(archive.root)) for k in kinds for p in (archive.root / k).rglob("*.*"))
 
 
 def test_commit_stores_what_was_reduced(archive: Archive, tmp_path: Path) -> None:
@@ -199,7 +193,7 @@ def test_files_in_place_but_not_registered_are_invisible_and_replaced(
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.archive.reductions import make_exposure, make_reduction
+from tests.archive.reductions import files, make_exposure, make_reduction
 from tomoe_explore.archive import open_archive, staging, commit
 archive = open_archive(sys.argv[1])
 reservation = archive.begin(make_exposure(), sys.argv[2])
@@ -320,56 +314,6 @@ def test_an_archive_crosses_a_fork_and_a_pickle(archive: Archive, tmp_path: Path
 
 def _count(archive: Archive) -> int:
     return archive.table("photometry").num_rows
-
-
-@pytest.mark.parametrize("number", ["EROFS", "ENOSPC", "EACCES"])
-def test_an_archive_that_cannot_be_written_says_so(
-    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str
-) -> None:
-    import errno
-
-    exposure = make_exposure()
-    film = make_film(tmp_path, exposure)
-    reservation = archive.begin(exposure, film)
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)))
-
-    words = {"EROFS": "read-only", "ENOSPC": "no space is left", "EACCES": "may not write"}
-    with monkeypatch.context() as patch:
-        patch.setattr(staging.os, "replace", refuse)
-        with pytest.raises(ArchiveError, match=f"cannot be written: .*{words[number]}"):
-            archive.commit(*make_reduction(reservation))
-    assert files(archive) == []
-
-
-def test_a_read_only_archive_is_read_and_not_written(
-    archive: Archive, tmp_path: Path, tool: Any, repository: Path
-) -> None:
-    exposure = make_exposure()
-    reduce_film(archive, make_film(tmp_path, exposure), exposure)
-    other = make_film(tmp_path, make_exposure(357755))
-    script = (
-        "import sys; from tests.archive.reductions import *; from tomoe_explore.archive import open_archive\n"
-        "from tomoe_explore.errors import ArchiveError\n"
-        "a = open_archive(sys.argv[1]); print(a.table('photometry').num_rows)\n"
-        "try: a.begin(make_exposure(357755), sys.argv[2])\n"
-        "except ArchiveError as error: print(error)\n"
-    )
-    command = [sys.executable, "-c", script, str(archive.root), str(other)]
-    if os.geteuid() == 0:  # root without its right to write everywhere obeys permissions like anyone
-        command = [tool("setpriv"), "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", *command]
-    inside = [archive.root, *archive.root.rglob("*")]
-    modes = {path: path.stat().st_mode for path in inside}
-    for path in inside:
-        path.chmod(modes[path] & ~0o222)
-    try:
-        run = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
-    finally:
-        for path in inside:
-            path.chmod(modes[path])
-    assert run.stdout.splitlines()[0] == "36", run.stderr
-    assert "the archive can be read but not written here" in run.stdout.splitlines()[1]
 
 
 def test_same_stack_same_bytes(tmp_path: Path) -> None:

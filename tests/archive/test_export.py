@@ -64,3 +64,8 @@ def test_every_table_can_be_written(tmp_path: Path) -> None:
 def test_an_unknown_format_is_refused(photometry: pa.Table, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r"may end in .fits, .vot"):
         write_table(photometry, tmp_path / "photometry.xlsx")
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"missing/streaks\.fits cannot be written"):
+        write_table(schema.empty("streaks"), tmp_path / "missing" / "streaks.fits")

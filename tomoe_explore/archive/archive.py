@@ -8,14 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tomoe_explore.archive import commit as _commit
-from tomoe_explore.archive import masters as _masters
 from tomoe_explore.archive import reserve as _reserve
 from tomoe_explore.archive.layout import LAYOUT_VERSION, Layout
 from tomoe_explore.archive.registry import Registry
-from tomoe_explore.archive.reserve import Reservation
 from tomoe_explore.archive.staging import clear_errors, make_directory
-from tomoe_explore.data import Exposure, Master, Masters, Provenance, Reduction, Refcat
+from tomoe_explore.archive.writing import Writing
 from tomoe_explore.errors import ArchiveError
 
 if TYPE_CHECKING:
@@ -34,7 +31,7 @@ StrPath = str | os.PathLike[str]
 ROW_LIMIT = 10_000_000
 
 
-class Archive:
+class Archive(Writing):
     """An archive of reductions. Open one with `open_archive`, make one with `Archive.create`.
 
     It holds no open file: it may be sent to other processes and kept across a fork.
@@ -71,15 +68,29 @@ class Archive:
             if archive.root.exists() and not archive.layout.marker.exists() and any(archive.root.iterdir()):
                 raise ArchiveError(f"{archive.root} is not empty and is no archive; choose a new directory")
             make_directory(archive.root)
-            if not archive.layout.marker.exists():  # before the registry: a second try completes a broken first one
-                archive.layout.marker.write_text(json.dumps({"layout": LAYOUT_VERSION, "made": _reserve.now()}) + "\n")
-            archive.registry.create()
+            if archive.layout.marker.exists():
+                archive.registry.create()
+                return archive
+            # marked before the registry is made, so that a second try completes one that was killed between the two
+            archive.layout.marker.write_text(json.dumps({"layout": LAYOUT_VERSION, "made": _reserve.now()}) + "\n")
+            try:
+                archive.registry.create()
+            except ArchiveError:
+                archive.layout.marker.unlink()
+                raise
         return archive
 
     # --- reading ----------------------------------------------------------------------------------
     @property
     def catalog(self) -> Any:
-        """The Intake catalog of this archive; the same as ``catalogs/tomoe.yaml`` opened with this root."""
+        """The Intake catalog of this archive; the same as ``catalogs/tomoe.yaml`` opened with this root.
+
+        Examples
+        --------
+        >>> stacks = archive.catalog["stacks"].read()
+        >>> sorted(stacks["detector_id"].unique().tolist())
+        [111]
+        """
         import intake
 
         path = Path(__file__).parent.parent / "tomoe.yaml"
@@ -229,6 +240,12 @@ class Archive:
         ------
         NotFoundError
             If no reduced film of the exposure covers the position, or its raw film is gone.
+
+        Examples
+        --------
+        >>> star = archive.table("sources").to_pylist()[0]
+        >>> archive.film((star["ra"], star["dec"]), star["exposure_id"], size_px=32).frames.shape
+        (18, 32, 32)
         """
         from tomoe_explore.archive.cutout import cutout_film
 
@@ -246,6 +263,12 @@ class Archive:
         ------
         NotFoundError
             If there is no such stack.
+
+        Examples
+        --------
+        >>> product_id = archive.search(product="stack")["product_id"].iloc[0]
+        >>> archive.read_stack(product_id).shape
+        (1128, 2000)
         """
         from tomoe_explore.archive.search import product_row
         from tomoe_explore.archive.stack_file import read_stack
@@ -276,107 +299,6 @@ class Archive:
         from tomoe_explore.archive.provenance import origin
 
         return origin(self.registry, self.root, id)
-
-    # --- writing ----------------------------------------------------------------------------------
-    def begin(
-        self, exposure: Exposure, path: StrPath, *, checksum: str | None = None, force: bool = False
-    ) -> Reservation | None:
-        """Reserve a film for this process.
-
-        Parameters
-        ----------
-        exposure : Exposure
-            What the film's header says.
-        path : path
-            The film.
-        checksum : str, optional
-            Of its bytes; read from the file only where path, size and time do not tell that it is known.
-        force : bool
-            Whether to reduce again what is done.
-
-        Returns
-        -------
-        Reservation or None
-            None if the film is done already. A reservation whose process died is taken over, with its id.
-
-        Raises
-        ------
-        ReservedError
-            If a process that still runs has it.
-        ArchiveError
-            If the archive cannot be written.
-        """
-        return _reserve.begin(self.registry, self.layout, exposure, path, checksum=checksum, force=force)
-
-    def commit(self, reduction: Reduction, provenance: Provenance) -> None:
-        """Store a reserved reduction: all of it or, after an error or a crash at any point, nothing that readers see.
-
-        The film's older reduction is superseded.
-
-        Raises
-        ------
-        ArchiveError
-            If it was not reserved, or the archive cannot be written.
-        SchemaError
-            If a table is not what ``schema.conform`` gives.
-        """
-        _commit.commit(self.registry, self.layout, reduction, provenance)
-
-    def fail(self, reservation: Reservation, error: BaseException) -> None:
-        """Record why a reduction failed; no product of it stays, and a retry is a new version."""
-        _reserve.fail(self.registry, self.layout, reservation, error)
-
-    def reduction_of(self, path: StrPath) -> int | None:
-        """The newest finished reduction of a film's file, or None."""
-        return _reserve.reduction_of(self.registry, _reserve.identify(self.registry, path).checksum)
-
-    def add_master(
-        self, master: Master, *, film_checksum: str, film_path: StrPath | None = None, dark_id: str | None = None,
-        code_version: str = "",
-    ) -> str:  # fmt: skip
-        """Store a master dark or flat unless it is there; its id.
-
-        Parameters
-        ----------
-        master : Master
-        film_checksum, film_path
-            The film it was made from.
-        dark_id : str, optional
-            The dark that was taken off a flat.
-        code_version : str
-            Of this package.
-        """
-        if film_path is None:
-            film = _reserve.FilmFile("", 0, 0, film_checksum)
-        else:
-            film = _reserve.identify(self.registry, film_path, film_checksum)
-        return _masters.add_master(self.registry, self.layout, master, film, dark_id=dark_id, code_version=code_version)
-
-    def master_of(self, path: StrPath) -> str | None:
-        """The master that was made from a film's file, or None."""
-        return _masters.master_of(self.registry, _reserve.identify(self.registry, path).checksum)
-
-    def find_masters(self, exposure: Exposure) -> Masters:
-        """The masters that fit a film: same detector and gain mode, for darks the same frame exposure; nearest in time.
-
-        Raises
-        ------
-        NoMastersError
-            If there is no dark that fits. A missing flat is None.
-        """
-        return _masters.find_masters(self.registry, self.layout, exposure)
-
-    def add_refcat(self, refcat: Refcat, path: StrPath) -> None:
-        """Remember a reference catalog: its name, checksum and where it lies."""
-        from tomoe_explore.archive.refcats import add_refcat
-
-        add_refcat(self.registry, refcat, path)
-
-    def refcat_path(self) -> Path | None:
-        """Where the reference catalog remembered last lies, or None."""
-        from tomoe_explore.archive.refcats import refcat_path
-
-        return refcat_path(self.registry)
 
     # --- showing ----------------------------------------------------------------------------------
     def __repr__(self) -> str:

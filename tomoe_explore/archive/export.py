@@ -33,7 +33,7 @@ def write_table(table: pa.Table, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     ParameterError
-        If the name ends otherwise.
+        If the name ends otherwise, or the file cannot be written.
 
     Examples
     --------
@@ -44,6 +44,13 @@ def write_table(table: pa.Table, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     if path.suffix not in FORMATS:
         raise ParameterError(f"no table format for {path.name!r}: its name may end in {', '.join(FORMATS)}")
+    try:
+        _write(table, path)
+    except OSError as error:
+        raise ParameterError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _write(table: pa.Table, path: Path) -> None:
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 

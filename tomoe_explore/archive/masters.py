@@ -67,7 +67,9 @@ def find_masters(registry: Registry, layout: Layout, exposure: Exposure) -> Mast
     if not darks:
         raise NoMastersError(
             f"no master dark fits {exposure.where}: expected detector {exposure.detector_id}, "
-            f"{exposure.gain_mode.name} gain, {exposure.exptime1_s:g} s a frame; the archive has {_listed(rows)}"
+            f"{exposure.gain_mode.name} gain, {exposure.exptime1_s:g} s a frame (one every "
+            f"{exposure.frame_interval_s:g} s by TFRAME, PROJECT says {exposure.project!r}); "
+            f"the archive has {_listed(rows)}"
         )
     dark = _nearest(darks, exposure)
     flats = [r for r in fitting if r["kind"] == "flat"]

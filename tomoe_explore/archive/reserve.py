@@ -99,6 +99,13 @@ def reduction_of(registry: Registry, checksum: str) -> int | None:
     return int(rows[-1]["reduction_id"]) if rows else None
 
 
+def superseded_by(registry: Registry, reduction_id: int) -> int | None:
+    """The reduction that replaced another one, if there is one."""
+    c = tables.reductions.c
+    rows = registry.rows(sa.select(c.superseded_by).where(c.reduction_id == reduction_id))
+    return rows[0]["superseded_by"] if rows else None
+
+
 def _of_film(checksum: str, status: str) -> sa.Select[Any]:
     c = tables.reductions.c
     return sa.select(tables.reductions).where(c.film_checksum == checksum, c.status == status).order_by(c.reduction_id)

@@ -104,7 +104,9 @@ def _reduce(task: Task) -> Outcome:
     reservation = archive.begin(task.exposure, task.path, force=task.force)
     if reservation is None:
         done = archive.reduction_of(task.path)
-        return replace(_outcome(task), status="skipped", reduction_id=done, message="reduced already")
+        newer = archive.superseded_by(done) if done else None
+        word = f"reduced already, superseded by {newer}; force makes it current again" if newer else "reduced already"
+        return replace(_outcome(task), status="skipped", reduction_id=done, message=word)
     reduction_id = reservation.reduction_id
     try:
         film = raw.open_film(task.path, checksum=reservation.film_checksum)

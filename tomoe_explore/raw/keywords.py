@@ -16,6 +16,7 @@ from tomoe_explore.schema import Flag
 
 _KINDS = ("object", "dark", "flat")
 _NEEDED = ("EXP_ID", "DET_ID", "DATA-TYP", "TFRAME", "EXPTIME1", "UTC")
+_FIRST_YEAR, _LAST_YEAR = 2010, 2100  # the first prototype saw light in 2014
 _MJD_OF_ORDINAL_0 = date(1858, 11, 17).toordinal()
 _NIGHT_OFFSET_D = (9.0 - 12.0) / 24.0  # local time is UTC + 9 h, and a night runs from noon to noon
 
@@ -86,6 +87,8 @@ def _mjd(layout: Layout, key: str) -> float:
         layout.keyword_error(f"{key} must be a UTC date and time like 2020-08-14T12:34:56.789, got {text!r} ({error})")
     if time.tzinfo is not None:
         time = time.astimezone(UTC).replace(tzinfo=None)
+    if not _FIRST_YEAR <= time.year < _LAST_YEAR:
+        layout.keyword_error(f"{key} must be a date of this camera, {_FIRST_YEAR} to {_LAST_YEAR - 1}, got {text!r}")
     day = datetime(time.year, time.month, time.day)
     return day.toordinal() - _MJD_OF_ORDINAL_0 + (time - day) / timedelta(days=1)
 

@@ -19,6 +19,7 @@ from tomoe_explore.kernels.matching import vote
 from tomoe_explore.reduction.values import Detections, Doubles, Solution
 
 CRPIX = (NX / 2 + 0.5, NY / 2 + 0.5)  #: FITS reference pixel: the centre of the trimmed frame
+MAX_RMS = 0.5  #: arcsec a coordinate; a scatter beyond it is no solution
 MIN_STARS = 6  #: fewest matched stars of a solution
 BIN_PX = 6.0  #: of the vote
 N_BRIGHT = 150  #: detections that vote
@@ -66,7 +67,7 @@ def solve(
     NoReferenceStarsError
         If fewer than six reference stars or detections are there to match.
     AstrometryError
-        If no offset stands out from chance, or too few stars agree with it.
+        If no offset stands out from chance, too few stars agree with it, or they scatter too much.
 
     Notes
     -----
@@ -88,6 +89,13 @@ def solve(
     fitted, pairs = _refine(u, v, refcat, candidates, center, first)
     residual = _residuals(fitted, u[pairs[:, 0]], v[pairs[:, 0]], refcat, pairs[:, 1])
     rms = float(np.sqrt((residual**2).mean()))
+    if rms > MAX_RMS:
+        raise AstrometryError(
+            f"the {len(pairs)} stars matched near RA {center[0]:.4f}, Dec {center[1]:.4f} scatter by {rms:.2f} arcsec, "
+            f"at most {MAX_RMS} is a solution: wrong date, wrong catalog epoch, or a chance match?"
+        )
+    brightest = np.argsort(pairs[:, 0])[: max(len(pairs) // 4, MIN_STARS)]
+    floor = float(np.sqrt((residual[:, brightest] ** 2).mean()))
     zero = _apply(fitted, np.zeros(1), np.zeros(1))
     ra0, dec0 = untangent(zero[0], zero[1], fitted.crval)
     angle = _rotation(fitted)
@@ -96,7 +104,7 @@ def solve(
         float((dec0[0] - center[1]) * 3600),
         angle,
     )
-    return Solution(_header(fitted), pairs, rms, len(pairs), offset)
+    return Solution(_header(fitted), pairs, rms, floor, len(pairs), offset)
 
 
 def tangent(ra: Doubles, dec: Doubles, center: tuple[float, float]) -> tuple[Doubles, Doubles]:

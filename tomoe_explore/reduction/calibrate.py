@@ -56,7 +56,7 @@ def calibrate(film: Film, masters: Masters) -> Calibration:
             flat = _checked(masters.flat, "flat", e)
             bad = bad | masters.flat.bad
             gain = _measured_gain(masters.dark, masters.flat) or gain
-    saturation = float(np.median(dark[::8, ::8])) + mode.saturation_adu * 0.98
+    saturation = float(np.median(dark[::8, ::8])) + mode.safe_adu(gain)
     return Calibration(dark, flat, bad, gain, read_noise, saturation, flags)
 
 

@@ -14,7 +14,7 @@ from tomoe_explore.data import Floats
 from tomoe_explore.kernels.apertures import film_apertures, image_apertures
 from tomoe_explore.kernels.linking import link
 from tomoe_explore.kernels.residuals import residual_peaks
-from tomoe_explore.reduction.values import Doubles, FrameSeries, Prepared, Tracks
+from tomoe_explore.reduction.values import Doubles, FrameSeries, Prepared, Tracks, Zeropoint
 
 PEAKS_A_FRAME = 200  #: at most; a frame with more is wind shake, a flash or cloud
 POINTS_A_FILM = 400  #: the most significant go into the linking
@@ -123,12 +123,14 @@ def _line(t: Doubles, x: Doubles, y: Doubles) -> tuple[float, ...]:
     return float(x.mean()), float(y.mean()), float(t0), vx, vy, sigma / np.sqrt(len(t)), sigma / np.sqrt(spread)
 
 
-def measure_movers(prepared: Prepared, frames: FrameSeries, tracks: Tracks, *, radius_px: float) -> Tracks:
+def measure_movers(
+    prepared: Prepared, frames: FrameSeries, tracks: Tracks, zero: Zeropoint, *, radius_px: float
+) -> Tracks:
     """Aperture flux of each mover in each frame that shows it, the stack subtracted.
 
     Parameters
     ----------
-    prepared, frames, tracks
+    prepared, frames, tracks, zero
         As made by the steps before.
     radius_px : float
         Aperture of the photometry; half the trail's length is added.
@@ -149,7 +151,7 @@ def measure_movers(prepared: Prepared, frames: FrameSeries, tracks: Tracks, *, r
     sigma = stack.fwhm_px / 2.3548
     offsets = np.median(frames.sky_offset, axis=(1, 2))
     one_frame = stack.variance * np.float32(stack.n_frames)
-    zero = np.zeros(1, np.float32)
+    still = np.zeros(1, np.float32)
     for i in range(len(tracks.x)):  # some tens of points a film
         k, f = tracks.track[i], int(tracks.frame[i])
         speed = float(np.hypot(tracks.vx[k], tracks.vy[k]))
@@ -161,12 +163,12 @@ def measure_movers(prepared: Prepared, frames: FrameSeries, tracks: Tracks, *, r
         )
         limits = radius, calibration.saturation
         block = film.source.read(f, f + 1)
-        in_frame, area, _ = film_apertures(block, film.packing, images, at, (zero, zero), limits)
+        in_frame, area, _ = film_apertures(block, film.packing, images, at, (still, still), limits)
         in_stack, variance, _ = image_apertures(stack.image, one_frame, at, radius)
         others = tracks.t[tracks.track == k]
         distance = speed * np.abs(others - tracks.t[i])
         share = 0.5 * erfc((distance - radius) / (np.sqrt(2) * sigma)).sum() / stack.n_frames
-        left = max(1.0 - float(share), 0.1)
-        flux[i] = (in_frame[0, 0] - in_stack[0] - offsets[f] * area[0, 0]) / left
-        error[i] = np.sqrt(variance[0]) / left
+        scale = zero.aperture_correction(radius) / frames.transparency[f] / max(1.0 - float(share), 0.1)
+        flux[i] = (in_frame[0, 0] - in_stack[0] - offsets[f] * area[0, 0]) * scale
+        error[i] = np.sqrt(variance[0]) * scale
     return replace(tracks, flux=flux, flux_err=error)

@@ -25,7 +25,7 @@ from tomoe_explore.reduction.photometry import local_sky, photometry, stack_flag
 from tomoe_explore.reduction.registration import register, transparency
 from tomoe_explore.reduction.stack import combine, sum_frames
 from tomoe_explore.reduction.targets import choose_targets
-from tomoe_explore.reduction.values import Prepared, Solution
+from tomoe_explore.reduction.values import Prepared, Solution, Zeropoint
 from tomoe_explore.reduction.zeropoint import zeropoint
 from tomoe_explore.schema import Flag
 
@@ -94,12 +94,11 @@ def reduce_film(
     prepared = _prepare(film, masters, p)
     stars, solution = _astrometry(prepared, refcat, p)
     prepared = replace(prepared, stack=_solved(prepared, solution))
-    measured, stack = _measure(prepared, stars, solution, p, reduction_id)
-    radius = _radius(stack, p)
+    measured, stack, zero = _measure(prepared, stars, solution, p, reduction_id)
     tracks = find_movers(prepared, measured.frames, snr=p.mover_snr, speeds_arcsec_s=p.mover_rates)
-    tracks = measure_movers(prepared, measured.frames, tracks, radius_px=radius)
+    tracks = measure_movers(prepared, measured.frames, tracks, zero, radius_px=_radius(stack, p))
     movers, mover_detections = tables.movers_tables(
-        film.exposure, reduction_id, WCS(stack.wcs_header), tracks, measured.njy_per_adu
+        film.exposure, reduction_id, WCS(stack.wcs_header), tracks, float(flux_njy(zero.value))
     )
     products = {
         "photometry": tables.photometry_table(measured),
@@ -151,7 +150,7 @@ def _radius(stack: Stack, p: Parameters) -> float:
 
 def _measure(
     prepared: Prepared, stars: Refcat, solution: Solution, p: Parameters, reduction_id: int
-) -> tuple[tables.Film2Hz, Stack]:
+) -> tuple[tables.Film2Hz, Stack, Zeropoint]:
     """Targets, frame shifts, zero point, fluxes in nJy; and the stack with its zero point and depth."""
     e, stack = prepared.film.exposure, prepared.stack
     radius = _radius(stack, p)
@@ -166,20 +165,24 @@ def _measure(
     raw = photometry(prepared, targets, frames, sky=sky, radius_px=radius, scintillation=twinkle)
     ratio, n_stars = transparency(raw.flux, raw.flux_err, usable)
     frames = replace(frames, transparency=ratio, n_stars=n_stars)
-    njy = float(flux_njy(zero.value)) * zero.aperture_correction
+    njy = float(flux_njy(zero.value)) * zero.aperture_correction(radius)
     measured = tables.Film2Hz(
         e, reduction_id, stars.name, targets, frames,
         (raw.flux / ratio * njy).astype(np.float32), (raw.flux_err / ratio * njy).astype(np.float32),
-        raw.background, raw.flags | flags[:, None] | np.int32(prepared.calibration.flags), njy,
+        raw.background, raw.flags | flags[:, None] | np.int32(prepared.calibration.flags),
     )  # fmt: skip
     noise = float(np.sqrt(np.median(stack.variance[::8, ::8]) * np.pi * radius**2))
     depth = float(mag_g(5 * noise * njy))
-    return measured, replace(stack, zeropoint=zero.value, zeropoint_err=zero.error, depth=depth)
+    return measured, replace(stack, zeropoint=zero.value, zeropoint_err=zero.error, depth=depth), zero
 
 
 def _position_err(prepared: Prepared, measured: tables.Film2Hz, solution: Solution) -> NDArray[np.float64]:
-    """Standard error, arcsec a coordinate: of the solution and, for detections, ``fwhm / (2.35 S/N)`` (King 1983)."""
+    """Standard error, arcsec a coordinate.
+
+    For reference stars what the brightest ones scatter about the solution, which holds the catalog's own errors; for
+    detections also ``fwhm / (2.35 S/N)`` of the centroid (King 1983).
+    """
     snr = np.append(prepared.detections.flux / prepared.detections.flux_err, np.inf)[measured.targets.detection]
     snr = np.where(measured.targets.ref_id >= 0, np.inf, snr)
     centroid = prepared.stack.fwhm_px * PIXEL_SCALE / 2.3548 / np.maximum(snr, 1.0)
-    return np.hypot(centroid, solution.rms / np.sqrt(max(solution.n_stars, 1)))
+    return np.hypot(centroid, solution.floor)

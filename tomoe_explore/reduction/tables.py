@@ -24,7 +24,7 @@ from tomoe_explore.reduction.values import Detections, Doubles, Floats, FrameSer
 class Film2Hz:
     """Calibrated photometry of a film and what identifies it: the input of all tables.
 
-    ``flux, flux_err`` are nJy, ``background`` ADU, ``(m, n)``; ``njy_per_adu`` is the flux of 1 ADU in the aperture.
+    ``flux, flux_err`` are nJy, ``background`` ADU, ``(m, n)``.
     """
 
     exposure: Exposure
@@ -36,7 +36,6 @@ class Film2Hz:
     flux_err: Floats
     background: Floats
     flags: NDArray[np.int32]
-    njy_per_adu: float
 
     @property
     def ids(self) -> dict[str, int]:
@@ -145,7 +144,7 @@ def frames_table(film: Film2Hz, stack: Stack, flags: int) -> pa.Table:
 def movers_tables(
     exposure: Exposure, reduction_id: int, wcs: WCS, tracks: Tracks, njy: float
 ) -> tuple[pa.Table, pa.Table]:
-    """The ``movers`` and ``mover_detections`` tables; ``njy`` is the flux of 1 ADU in the aperture."""
+    """The ``movers`` and ``mover_detections`` tables; ``njy`` is the flux of 1 ADU."""
     flux, flux_err = tracks.flux * njy, tracks.flux_err * njy
     ids = member_ids(reduction_id, len(tracks.x0), "mover")
     same = {"exposure_id": exposure.exposure_id, "detector_id": exposure.detector_id, "reduction_id": reduction_id}

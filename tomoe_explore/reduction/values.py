@@ -108,6 +108,8 @@ class Solution:
         Index of the detection and of the reference star (in the catalog given) of each pair.
     rms : float
         arcsec, a coordinate, of the stars in the fit.
+    floor : float
+        arcsec, a coordinate: rms of the brightest quarter of them, which photons no longer limit.
     n_stars : int
         Stars in the fit.
     offset : tuple of float
@@ -117,6 +119,7 @@ class Solution:
     wcs_header: dict[str, object]
     matched: NDArray[np.int64]
     rms: float
+    floor: float
     n_stars: int
     offset: tuple[float, float, float]
 
@@ -150,15 +153,19 @@ class Zeropoint:
     ----------
     value, error : float
         Gaia G (Vega) of 1 ADU a frame in all of the star's image; standard error.
-    aperture_correction : float
-        All light over light in the photometry's aperture.
+    growth : (radii, corrections)
+        Curve of growth: aperture radii, pixels, and all light over the light within each.
     n_stars : int
     """
 
     value: float
     error: float
-    aperture_correction: float
+    growth: tuple[Doubles, Doubles]
     n_stars: int
+
+    def aperture_correction(self, radius_px: float) -> float:
+        """All light over the light within a radius."""
+        return float(np.interp(radius_px, *self.growth))
 
 
 @dataclass(frozen=True)
@@ -216,7 +223,7 @@ class Tracks:
     score : ndarray of float64, (n_tracks,)
         Square root of the sum of squared single-point significances.
     flux, flux_err : ndarray of float32, (k,)
-        In the photometry's aperture, ADU.
+        All of the image's light, ADU of a frame as transparent as the stack.
     """
 
     track: NDArray[np.int32]

@@ -13,6 +13,7 @@ from tomoe_explore.reduction.values import Targets, Zeropoint
 
 MIN_STARS = 3
 WIDE_FWHM = 4.0  #: radius in FWHM that holds all of a star's light
+N_RADII = 9  #: points of the curve of growth
 INTRINSIC_MAG = 0.02  #: scatter of stars about the zero point from colours and the catalog, added to their errors
 
 
@@ -52,11 +53,9 @@ def zeropoint(
     flux, variance, area = image_apertures(stack.image, stack.variance, positions, radius_px)
     flux = flux - sky * area
     error = np.sqrt(variance)
-    wide, wide_variance, wide_area = image_apertures(stack.image, stack.variance, positions, WIDE_FWHM * stack.fwhm_px)
-    wide = wide - sky * wide_area
-    sure = usable & (flux > 30 * error) & (np.sqrt(wide_variance) < 0.03 * flux)
-    sure &= _crowding(targets, flux, (WIDE_FWHM + 1) * stack.fwhm_px) < 0.01
-    correction = _aperture_correction(wide[sure] / flux[sure])
+    crowding = _crowding(targets, flux, (WIDE_FWHM + 1) * stack.fwhm_px)
+    growth = _growth(stack, targets, sky, usable & (flux > 30 * error), crowding, radius_px)
+    correction = float(np.interp(radius_px, *growth))
     stars = usable & (targets.ref_id >= 0) & np.isfinite(targets.ref_mag) & (flux > 10 * error)
     if stars.sum() < MIN_STARS:
         raise ZeropointError(
@@ -73,7 +72,7 @@ def zeropoint(
     weight = keep / errors**2
     value = float((weight * values).sum() / weight.sum())
     chi2 = float((weight * (values - value) ** 2).sum() / max(keep.sum() - 1, 1))
-    return Zeropoint(value, float(np.sqrt(max(chi2, 1.0) / weight.sum())), correction, int(keep.sum()))
+    return Zeropoint(value, float(np.sqrt(max(chi2, 1.0) / weight.sum())), growth, int(keep.sum()))
 
 
 def _crowding(targets: Targets, flux: NDArray[np.float32], radius_px: float) -> NDArray[np.float64]:
@@ -86,7 +85,27 @@ def _crowding(targets: Targets, flux: NDArray[np.float32], radius_px: float) -> 
     return near / np.maximum(light, 1e-3)
 
 
-def _aperture_correction(ratio: NDArray[np.float32]) -> float:
-    """Median ratio; 1.1, typical of seeing-limited images, where fewer than three stars tell."""
-    ratio = ratio[(ratio > 0.9) & (ratio < 2.0)]
-    return float(np.median(ratio)) if len(ratio) >= 3 else 1.1
+def _growth(
+    stack: Stack,
+    targets: Targets,
+    sky: NDArray[np.float32],
+    bright: NDArray[np.bool_],
+    crowding: NDArray[np.float64],
+    radius_px: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Radii from the photometry's to the widest, and all light over the light within each.
+
+    Medians over bright isolated stars; of a Gaussian image where fewer than three tell.
+    """
+    radii = np.linspace(radius_px, max(WIDE_FWHM * stack.fwhm_px, radius_px + 1), N_RADII)
+    x, y = targets.x[bright], targets.y[bright]
+    sums = [image_apertures(stack.image, stack.variance, (x, y), radius) for radius in radii]
+    light = np.array([flux - sky[bright] * area for flux, _, area in sums])
+    sure = np.sqrt(sums[-1][1]) < 0.03 * light[0]
+    sure &= crowding[bright] < 0.01
+    ratio = light[-1] / np.maximum(light, 1e-3)
+    sure &= (ratio[0] > 0.9) & (ratio[0] < 2.0)
+    if sure.sum() < 3:
+        sigma = stack.fwhm_px / 2.3548
+        return radii, 1 / (1 - np.exp(-0.5 * (radii / sigma) ** 2))
+    return radii, np.median(ratio[:, sure], axis=1)

@@ -1,0 +1,127 @@
+"""What writers ask of an archive: reserve a film, commit or fail its reduction, keep masters and reference catalogs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tomoe_explore.archive import commit as _commit
+from tomoe_explore.archive import masters as _masters
+from tomoe_explore.archive import reserve as _reserve
+from tomoe_explore.archive.layout import Layout
+from tomoe_explore.archive.registry import Registry
+from tomoe_explore.archive.reserve import Reservation
+from tomoe_explore.data import Exposure, Master, Masters, Provenance, Reduction, Refcat
+
+StrPath = str | os.PathLike[str]
+
+
+class Writing:
+    """The writers' half of `Archive`."""
+
+    layout: Layout
+    registry: Registry
+
+    def begin(
+        self, exposure: Exposure, path: StrPath, *, checksum: str | None = None, force: bool = False
+    ) -> Reservation | None:
+        """Reserve a film for this process.
+
+        Parameters
+        ----------
+        exposure : Exposure
+            What the film's header says.
+        path : path
+            The film.
+        checksum : str, optional
+            Of its bytes; read from the file only where path, size and time do not tell that it is known.
+        force : bool
+            Whether to reduce again what is done.
+
+        Returns
+        -------
+        Reservation or None
+            None if the film is done already. A reservation whose process died is taken over, with its id.
+
+        Raises
+        ------
+        ReservedError
+            If a process that still runs has it.
+        ArchiveError
+            If the archive cannot be written.
+        """
+        return _reserve.begin(self.registry, self.layout, exposure, path, checksum=checksum, force=force)
+
+    def commit(self, reduction: Reduction, provenance: Provenance) -> None:
+        """Store a reserved reduction: all of it or, after an error or a crash at any point, nothing that readers see.
+
+        The film's older reduction is superseded.
+
+        Raises
+        ------
+        ArchiveError
+            If it was not reserved, or the archive cannot be written.
+        SchemaError
+            If a table is not what ``schema.conform`` gives.
+        """
+        _commit.commit(self.registry, self.layout, reduction, provenance)
+
+    def fail(self, reservation: Reservation, error: BaseException) -> None:
+        """Record why a reduction failed; no product of it stays, and a retry is a new version."""
+        _reserve.fail(self.registry, self.layout, reservation, error)
+
+    def reduction_of(self, path: StrPath) -> int | None:
+        """The newest finished reduction of a film's file, or None."""
+        return _reserve.reduction_of(self.registry, _reserve.identify(self.registry, path).checksum)
+
+    def superseded_by(self, reduction_id: int) -> int | None:
+        """The reduction that replaced this one, or None while it is current."""
+        return _reserve.superseded_by(self.registry, reduction_id)
+
+    def add_master(
+        self, master: Master, *, film_checksum: str, film_path: StrPath | None = None, dark_id: str | None = None,
+        code_version: str = "",
+    ) -> str:  # fmt: skip
+        """Store a master dark or flat unless it is there; its id.
+
+        Parameters
+        ----------
+        master : Master
+        film_checksum, film_path
+            The film it was made from.
+        dark_id : str, optional
+            The dark that was taken off a flat.
+        code_version : str
+            Of this package.
+        """
+        if film_path is None:
+            film = _reserve.FilmFile("", 0, 0, film_checksum)
+        else:
+            film = _reserve.identify(self.registry, film_path, film_checksum)
+        return _masters.add_master(self.registry, self.layout, master, film, dark_id=dark_id, code_version=code_version)
+
+    def master_of(self, path: StrPath) -> str | None:
+        """The master that was made from a film's file, or None."""
+        return _masters.master_of(self.registry, _reserve.identify(self.registry, path).checksum)
+
+    def find_masters(self, exposure: Exposure) -> Masters:
+        """The masters that fit a film: same detector and gain mode, for darks the same frame exposure; nearest in time.
+
+        Raises
+        ------
+        NoMastersError
+            If there is no dark that fits. A missing flat is None.
+        """
+        return _masters.find_masters(self.registry, self.layout, exposure)
+
+    def add_refcat(self, refcat: Refcat, path: StrPath) -> None:
+        """Remember a reference catalog: its name, checksum and where it lies."""
+        from tomoe_explore.archive.refcats import add_refcat
+
+        add_refcat(self.registry, refcat, path)
+
+    def refcat_path(self) -> Path | None:
+        """Where the reference catalog remembered last lies, or None."""
+        from tomoe_explore.archive.refcats import refcat_path
+
+        return refcat_path(self.registry)
