@@ -78,6 +78,8 @@ def main() -> None:
     scores: list[FilmScore] = []
     sizes: list[Bytes] = []
     speeds: list[Speed] = []
+    if options.scratch:
+        Path(options.scratch).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tomoe-bench-", dir=options.scratch) as scratch:
         for night in plan(data, nights=size.nights, exposures=size.exposures):
             timed = sum(s.field == night.field for s in speeds) < size.timed

@@ -286,7 +286,7 @@ def test_masters_fit_or_are_not_given(archive: Archive) -> None:
     for master in wrong:
         archive.add_master(master, film_checksum=f"xxh3:{master.master_id}")
     with pytest.raises(
-        NoMastersError, match=r"expected detector 112, high gain, 0\.499904 s a frame; the archive has of"
+        NoMastersError, match=r"expected detector 112, high gain, 0\.499904 s a frame .*; the archive has of"
     ):
         archive.find_masters(exposure)
     archive.add_master(make_master("dark", name="far", mjd_start=59070.0), film_checksum="xxh3:far")
