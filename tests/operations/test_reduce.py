@@ -76,7 +76,8 @@ def test_processes_give_the_same_rows_and_force_makes_new_versions(
 
 @pytest.mark.timeout(200)
 def test_dask_gives_the_same_rows(first_run: FirstRun, small_night: Path, tmp_path: Path) -> None:
-    distributed = pytest.importorskip("distributed")
+    import distributed
+
     archive = Archive.create(tmp_path / "archive")
     with (
         distributed.LocalCluster(

@@ -121,7 +121,7 @@ def _variability(flux: Floats, error: Floats) -> dict[str, Floats]:
 
 
 def frames_table(film: Film2Hz, stack: Stack, flags: int) -> pa.Table:
-    """The ``frames`` table; ``flags`` hold for all frames.
+    """The ``frames`` table; ``flags`` hold for all frames, and ``fwhm`` is so far that of the stack.
 
     ``depth`` is five times the median error of the faintest fifth of the targets: what sky and read-out leave.
     """

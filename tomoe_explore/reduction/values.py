@@ -60,7 +60,7 @@ class Detections:
     x, y : ndarray of float64, (m,)
         Windowed centroids, pixels.
     flux, flux_err : ndarray of float32, (m,)
-        Isophotal-plus (AUTO-like) flux and its error, ADU a frame; for ranking, not for science.
+        Isophotal flux and its error from sky alone, ADU a frame; for ranking, not for science.
     fwhm_px : ndarray of float32, (m,)
         Of the Gaussian that fits best; NaN where the fit fails.
     ellipticity : ndarray of float32, (m,)
