@@ -20,6 +20,7 @@ from tomoe_explore.archive.staging import StagedFile, discard, staged
 from tomoe_explore.archive.table_file import write_part
 from tomoe_explore.data import Provenance, Reduction
 from tomoe_explore.errors import ArchiveError, SchemaError
+from tomoe_explore.wcs import TanSip
 
 Row = dict[str, Any]
 
@@ -73,17 +74,14 @@ def _center(reduction: Reduction) -> Row:
     if not stack.wcs_header:
         ra, dec, cell = nominal_center(exposure)
         return {"ra": ra, "dec": dec, "cell": cell, "footprint": "", "mjd": mjd}
-    from astropy.io import fits
-    from astropy.wcs import WCS
-
-    wcs = WCS(fits.Header(dict(stack.wcs_header)))
+    wcs = TanSip.from_header(stack.wcs_header)
     right, top = camera.NX - 0.5, camera.NY - 0.5
     x = np.array([(camera.NX - 1) / 2, -0.5, right, right, -0.5])
     y = np.array([(camera.NY - 1) / 2, -0.5, -0.5, top, top])
-    ra, dec = wcs.all_pix2world(x, y, 0)
-    cell = int(sky.cells(ra[0], dec[0], tables.CELL_ORDER)[0])
-    outline = sky.footprint(ra[1:].tolist(), dec[1:].tolist())
-    return {"ra": float(ra[0]), "dec": float(dec[0]), "cell": cell, "footprint": outline, "mjd": mjd}
+    at_ra, at_dec = wcs.to_sky(x, y)
+    cell = int(sky.cells(at_ra[0], at_dec[0], tables.CELL_ORDER)[0])
+    outline = sky.footprint(at_ra[1:].tolist(), at_dec[1:].tolist())
+    return {"ra": float(at_ra[0]), "dec": float(at_dec[0]), "cell": cell, "footprint": outline, "mjd": mjd}
 
 
 def _product(product_id: str, kind: str, file: StagedFile, n_rows: int | None, place: ProductPlace, center: Row) -> Row:

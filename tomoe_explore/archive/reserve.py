@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakValueDictionary
@@ -78,19 +78,31 @@ def identify(registry: Registry, path: str | os.PathLike[str], checksum: str | N
     ArchiveError
         If the file is gone.
     """
+    film = known(registry, path)
+    if checksum is None:
+        checksum = film.checksum or raw.checksum(film.path)
+    return replace(film, checksum=checksum)
+
+
+def known(registry: Registry, path: str | os.PathLike[str]) -> FilmFile:
+    """A film's file; its checksum is empty where the registry has none for this path, size and time.
+
+    Raises
+    ------
+    ArchiveError
+        If the file is gone.
+    """
     absolute = os.path.abspath(path)
     try:
         stat = os.stat(absolute)
     except OSError as error:
         raise ArchiveError(f"film {absolute} cannot be read: {error.strerror}") from None
-    if checksum is None:
-        films = tables.films.c
-        known = registry.rows(
-            sa.select(films.film_checksum)
-            .where(films.path == absolute, films.size == stat.st_size, films.mtime_ns == stat.st_mtime_ns)
-        )  # fmt: skip
-        checksum = known[0]["film_checksum"] if known else raw.checksum(absolute)
-    return FilmFile(absolute, stat.st_size, stat.st_mtime_ns, checksum)
+    films = tables.films.c
+    rows = registry.rows(
+        sa.select(films.film_checksum)
+        .where(films.path == absolute, films.size == stat.st_size, films.mtime_ns == stat.st_mtime_ns)
+    )  # fmt: skip
+    return FilmFile(absolute, stat.st_size, stat.st_mtime_ns, rows[0]["film_checksum"] if rows else "")
 
 
 def reduction_of(registry: Registry, checksum: str) -> int | None:

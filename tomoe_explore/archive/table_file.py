@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -30,7 +31,7 @@ def write_part(table: pa.Table, path: Path) -> None:
     nothing; integers that grow or cycle are kept as differences.
     """
     keys = [(name, "ascending") for name in _ORDER if name in table.column_names]
-    if keys:
+    if keys and not _sorted(table, [name for name, _ in keys]):
         table = table.sort_by(keys)
     repeated = [f.name for f in table.schema if _repeats(f, table.schema)]
     encodings = {f.name: _encoding(f.type) for f in table.schema if f.name not in repeated and _encoding(f.type)}
@@ -39,6 +40,17 @@ def write_part(table: pa.Table, path: Path) -> None:
         use_dictionary=repeated, column_encoding=encodings, version="2.6", data_page_version="1.0",
         dictionary_pagesize_limit=4 * 1024 * 1024,
     )  # fmt: skip
+
+
+def _sorted(table: pa.Table, keys: list[str]) -> bool:
+    """Whether rows are in order already, as a reduction's are."""
+    before = np.zeros(max(table.num_rows - 1, 0), bool)  # whether a row is before the next one by the keys so far
+    for name in keys:
+        column = table[name].to_numpy()
+        if (~before & (column[1:] < column[:-1])).any():
+            return False
+        before |= column[1:] > column[:-1]
+    return True
 
 
 def _repeats(field: pa.Field, schema: pa.Schema) -> bool:

@@ -70,6 +70,10 @@ class Writing:
         """Record why a reduction failed; no product of it stays, and a retry is a new version."""
         _reserve.fail(self.registry, self.layout, reservation, error)
 
+    def checksum_of(self, path: StrPath) -> str | None:
+        """Checksum of a film's file if the archive knows it by path, size and time; no byte of it is read."""
+        return _reserve.known(self.registry, path).checksum or None
+
     def reduction_of(self, path: StrPath) -> int | None:
         """The newest finished reduction of a film's file, or None."""
         return _reserve.reduction_of(self.registry, _reserve.identify(self.registry, path).checksum)

@@ -10,17 +10,27 @@ from numpy.typing import NDArray
 
 from tomoe_explore.kernels.decode import decode
 
+Floats = NDArray[np.float32]
 
-@njit(cache=True, nogil=True, fastmath=True)
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _sum_free(row, mean, free):  # type: ignore[no-untyped-def]
+    total = np.float32(0.0)
+    for x in range(len(mean)):
+        total += (np.float32(decode(row[x])) - mean[x]) * free[x]
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def film_sky(
     frames: NDArray[Any],
     window: tuple[int, int],
-    mean: NDArray[np.float32],
+    mean: Floats,
     masked: NDArray[np.bool_],
     grid: tuple[int, int],
     step: int,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and variance of (frame - mean frame) over unmasked pixels of each grid cell.
+) -> Floats:
+    """Mean of (frame - mean frame) over unmasked pixels of each grid cell.
 
     Parameters
     ----------
@@ -38,42 +48,30 @@ def film_sky(
 
     Returns
     -------
-    sky : ndarray of float32, (n, n_cells_y, n_cells_x)
+    ndarray of float32, (n, n_cells_y, n_cells_x)
         Stored units; NaN where a cell has fewer than 50 pixels.
-    variance : ndarray of float32, same shape
-        Of the pixels.
     """
     x0, y0 = window
     ny, nx = mean.shape
     n = frames.shape[0]
     gy, gx = grid
     total = np.zeros((n, gy, gx))
-    squares = np.zeros((n, gy, gx))
-    count = np.zeros((n, gy, gx), np.int64)
-    for cy in range(gy):
+    count = np.zeros((gy, gx))
+    free = np.empty(nx, np.float32)
+    for y in range(0, ny, step):
+        cy = y * gy // ny
+        for x in range(nx):
+            free[x] = np.float32(0.0) if masked[y, x] else np.float32(1.0)
         for cx in range(gx):
             left, right = cx * nx // gx, (cx + 1) * nx // gx
-            for y in range(cy * ny // gy, (cy + 1) * ny // gy, step):
+            count[cy, cx] += free[left:right].sum()
+            for f in range(n):
+                row = frames[f, y + y0, left + x0 : right + x0]
+                total[f, cy, cx] += _sum_free(row, mean[y, left:right], free[left:right])
+    sky = np.full((n, gy, gx), np.float32(np.nan))
+    for cy in range(gy):
+        for cx in range(gx):
+            if count[cy, cx] >= 50:
                 for f in range(n):
-                    row = frames[f, y + y0]
-                    t, s, c = np.float32(0.0), np.float32(0.0), 0
-                    for x in range(left, right):
-                        use = np.float32(0.0) if masked[y, x] else np.float32(1.0)
-                        d = (np.float32(decode(row[x + x0])) - mean[y, x]) * use
-                        t += d
-                        s += d * d
-                        c += int(use)
-                    total[f, cy, cx] += t
-                    squares[f, cy, cx] += s
-                    count[f, cy, cx] += c
-    sky = np.full((n, gy, gx), np.nan, np.float32)
-    variance = np.full((n, gy, gx), np.nan, np.float32)
-    for f in range(n):
-        for cy in range(gy):
-            for cx in range(gx):
-                c = count[f, cy, cx]
-                if c >= 50:
-                    average = total[f, cy, cx] / c
-                    sky[f, cy, cx] = average
-                    variance[f, cy, cx] = squares[f, cy, cx] / c - average * average
-    return sky, variance
+                    sky[f, cy, cx] = total[f, cy, cx] / count[cy, cx]
+    return sky

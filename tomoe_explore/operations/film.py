@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tomoe_explore import raw
 from tomoe_explore.archive import Archive
-from tomoe_explore.data import Exposure, Masters, Provenance, Reduction, Refcat
+from tomoe_explore.data import Exposure, Film, Masters, Provenance, Reduction, Refcat
 from tomoe_explore.errors import NoMastersError, ReservedError, TomoeError
 from tomoe_explore.operations.environment import code, environment
 from tomoe_explore.operations.run import Outcome
@@ -101,7 +101,8 @@ def _master(task: Task) -> Outcome:
 
 def _reduce(task: Task) -> Outcome:
     archive = task.archive
-    reservation = archive.begin(task.exposure, task.path, force=task.force)
+    film, error = _opened(task)
+    reservation = archive.begin(task.exposure, task.path, checksum=film.checksum if film else None, force=task.force)
     if reservation is None:
         done = archive.reduction_of(task.path)
         newer = archive.superseded_by(done) if done else None
@@ -109,7 +110,9 @@ def _reduce(task: Task) -> Outcome:
         return replace(_outcome(task), status="skipped", reduction_id=done, message=word)
     reduction_id = reservation.reduction_id
     try:
-        film = raw.open_film(task.path, checksum=reservation.film_checksum)
+        if error is not None:
+            raise error
+        film = film or raw.open_film(task.path, checksum=reservation.film_checksum)
         masters = Masters() if film.calibrated else archive.find_masters(task.exposure)
         refcat = _refcat(task)
         reduction = reduce_film(film, masters, refcat, parameters=task.parameters, reduction_id=reduction_id)
@@ -121,6 +124,16 @@ def _reduce(task: Task) -> Outcome:
         # after Ctrl-C a notebook keeps this frame alive; the film must be free for the next try all the same
         del reservation
     return replace(_outcome(task), reduction_id=reduction_id)
+
+
+def _opened(task: Task) -> tuple[Film | None, TomoeError | None]:
+    """A film that the archive does not know, read while its checksum is made, or why it cannot be read."""
+    if task.archive.checksum_of(task.path) is not None:
+        return None, None
+    try:
+        return raw.open_film(task.path), None
+    except TomoeError as error:  # recorded once the film has a reservation
+        return None, error
 
 
 def _provenance(task: Task, checksum: str, refcat: Refcat, reduction: Reduction) -> Provenance:

@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from tomoe_explore.data import Exposure, Film
+from tomoe_explore.data import Exposure, Film, FrameSource
 from tomoe_explore.errors import NotFoundError
-from tomoe_explore.raw.frames import frame_source
+from tomoe_explore.raw.frames import StreamedFrames, frame_source
 from tomoe_explore.raw.keywords import exposure_of, number
 from tomoe_explore.raw.layout import StrPath, opened, read_layout
 from tomoe_explore.raw.light import first_light
@@ -90,7 +90,7 @@ def open_film(path: StrPath, *, checksum: str | None = None) -> Film:
         A film of type RAW (2156 x 1128), CUBE (2000 x 1128, calibrated) or the original readout (2160 x 1200),
         16-bit integers or float32, plain, ``.gz`` or ``.fz``.
     checksum : str, optional
-        The file's checksum where it is known already; computed (the file is read once) where it is not given.
+        The file's checksum where it is known already; where it is not given the film is read, and summed on the way.
 
     Returns
     -------
@@ -111,13 +111,15 @@ def open_film(path: StrPath, *, checksum: str | None = None) -> Film:
     exposure = exposure_of(layout)
     header = layout.header
     source = frame_source(layout)
+    if checksum is None:
+        checksum = _film_checksum(Path(path), source)
     x0, y0 = first_light(layout, source)
     kind = str(header.get("FMTTYPE", "")).strip()
     return Film(
         exposure, source, x0, y0,
         bscale=number(layout, "BSCALE", 1.0), bzero=number(layout, "BZERO", 0.0),
         calibrated=kind == "TOMOE-IMAGE-CUBE" or (not kind and layout.bitpix == -32),
-        checksum=_checksum(Path(path)) if checksum is None else checksum, path=str(path),
+        checksum=checksum, path=str(path),
     )  # fmt: skip
 
 
@@ -132,6 +134,16 @@ def checksum(path: StrPath) -> str:
     'xxh3:99aa06d3014798d86001c324468d497f'
     """
     return _checksum(Path(path))
+
+
+def _film_checksum(path: Path, source: FrameSource) -> str:
+    """Checksum of a film's file; the frames that are read for it need not be read again."""
+    import xxhash
+
+    digest = xxhash.xxh3_128()
+    if isinstance(source, StreamedFrames) and source.load(digest):
+        return f"xxh3:{digest.hexdigest()}"
+    return _checksum(path)
 
 
 def _checksum(path: Path) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import sys
-import threading
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tomoe_explore import memory
 from tomoe_explore.data import Floats, FrameSource
 from tomoe_explore.errors import FilmError, ParameterError, TruncatedFilmError
 from tomoe_explore.raw.layout import Layout, opened
@@ -21,25 +20,13 @@ from tomoe_explore.raw.layout import Layout, opened
 Pixels = NDArray[np.int16] | Floats
 _DTYPES: dict[int, np.dtype[Any]] = {16: np.dtype(">i2"), -32: np.dtype(">f4")}
 
+WHOLE_FRAMES = 20  #: films of at most so many frames are read whole
+_CHUNK = 1 << 20  # bytes read at once: what the second-level cache holds
 
-_POOL_SIZE = 2  # one block in use, one being read
-_pool: list[NDArray[np.uint8]] = []
-_pool_lock = threading.Lock()
-
-
-def _buffer(n_bytes: int) -> NDArray[np.uint8]:
-    """Memory that nobody looks at any more: first touch of fresh memory costs three times the reading.
-
-    The array handed out, and all views of it, hold a reference; a buffer without one is free for the next film.
-    """
-    with _pool_lock:
-        for buffer in _pool:
-            # held by the pool, by this loop, and as the argument of getrefcount
-            if len(buffer) >= n_bytes and sys.getrefcount(buffer) <= 3:
-                return buffer[:n_bytes]
-        fresh = np.empty(n_bytes, np.uint8)
-        _pool[:] = [fresh, *_pool[: _POOL_SIZE - 1]]
-        return fresh[:]
+#: The block that was read last, of whichever film: steps read the same frames one after another. One block in all, so
+#: that a list of films holds no memory.
+_NOTHING: tuple[object, int, Any] = (None, 0, ())
+_last: list[tuple[object, int, Any]] = [_NOTHING]
 
 
 def frame_source(layout: Layout) -> FrameSource:
@@ -60,12 +47,50 @@ class StreamedFrames:
     gzipped: bool
     _stream: io.RawIOBase | None = field(default=None, repr=False)
 
+    @property
+    def _frame_bytes(self) -> int:
+        return self.shape[1] * self.shape[2] * self.dtype.itemsize
+
     def read(self, start: int, stop: int) -> Pixels:
-        """Frames ``start <= n < stop``; see `tomoe_explore.data.FrameSource`."""
+        """Frames ``start <= n < stop``; see `tomoe_explore.data.FrameSource`.
+
+        Frames of the block that was read last are not read again.
+        """
         _check_range(self.path, start, stop, self.shape[0])
-        frame_bytes = self.shape[1] * self.shape[2] * self.dtype.itemsize
+        owner, first, block = _last[0]
+        if owner is self and first <= start and stop <= first + len(block):
+            return block[start - first : stop - first]
+        _last[0] = _NOTHING
+        del block  # its memory is free for what is read now
+        block = self._decoded(self._bytes(start, stop), stop - start)
+        _last[0] = self, start, block
+        return block
+
+    def load(self, digest: Any) -> bool:
+        """Read a plain film whole, for `read` to find, and feed its file's bytes to a digest; False if it is too long.
+
+        What is read is summed while it is in the cache.
+        """
+        if self.gzipped or self.shape[0] > WHOLE_FRAMES:
+            return False
+        size = self.path.stat().st_size
+        _last[0] = _NOTHING
+        buffer = memory.empty(size, np.uint8)
+        view, got = memoryview(buffer.data), 0
+        with opened(self.path) as stream:
+            while got < size and (n := stream.readinto(view[got : got + _CHUNK])):
+                digest.update(view[got : got + n])
+                got += n
+        end = self.offset + self.shape[0] * self._frame_bytes
+        if got < end:
+            raise TruncatedFilmError(f"{self.path} is truncated: expected {end} bytes, got {got}")
+        _last[0] = self, 0, self._decoded(buffer[self.offset : end], self.shape[0])
+        return True
+
+    def _bytes(self, start: int, stop: int) -> NDArray[np.uint8]:
+        frame_bytes = self._frame_bytes
         n_bytes = (stop - start) * frame_bytes
-        buffer = _buffer(n_bytes)
+        buffer = memory.empty(n_bytes, np.uint8)
         stream = self._open()
         try:
             stream.seek(self.offset + start * frame_bytes)
@@ -79,7 +104,10 @@ class StreamedFrames:
             raise TruncatedFilmError(
                 f"{self.path} is truncated: expected {n_bytes} bytes for frames {start} to {stop - 1}, got {got}"
             )
-        block = buffer.view(self.dtype).reshape(stop - start, *self.shape[1:])
+        return buffer
+
+    def _decoded(self, buffer: NDArray[np.uint8], n_frames: int) -> Pixels:
+        block = buffer.view(self.dtype).reshape(n_frames, *self.shape[1:])
         if self.dtype.itemsize == 2:
             return cast(Pixels, block.view(np.int16))
         return cast(Pixels, block.byteswap(inplace=True).view(np.float32))

@@ -17,12 +17,14 @@ from tomoe_explore.data import Refcat
 from tomoe_explore.errors import AstrometryError, NoReferenceStarsError
 from tomoe_explore.kernels.matching import vote
 from tomoe_explore.reduction.values import Detections, Doubles, Solution
+from tomoe_explore.wcs import tangent, untangent
 
 CRPIX = (NX / 2 + 0.5, NY / 2 + 0.5)  #: FITS reference pixel: the centre of the trimmed frame
 MAX_RMS = 0.5  #: arcsec a coordinate; a scatter beyond it is no solution
 MIN_STARS = 6  #: fewest matched stars of a solution
 BIN_PX = 6.0  #: of the vote
 N_BRIGHT = 150  #: detections that vote
+MAX_ORDER = 3  #: of the distortion
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,26 @@ class _Map:
     crval: tuple[float, float]
     order: int
     coefficients: Doubles  # (2, n_terms)
+
+
+@dataclass(frozen=True)
+class _Stars:
+    """Reference stars that may be on the film, brightest first, in the plane that touches the sky at ``center``."""
+
+    center: tuple[float, float]
+    index: NDArray[np.int64]  # in the catalog
+    plane: Doubles  # (n, 2), deg
+    tree: cKDTree
+
+    @classmethod
+    def of(
+        cls, refcat: Refcat, candidates: NDArray[np.int64], plane: tuple[Doubles, Doubles], center: tuple[float, float]
+    ) -> _Stars:
+        near = np.column_stack([plane[0][candidates], plane[1][candidates]])
+        return cls(center, candidates, near, cKDTree(near))
+
+    def brightest(self, n: int) -> _Stars:
+        return _Stars(self.center, self.index[:n], self.plane[:n], cKDTree(self.plane[:n]))
 
 
 def solve(
@@ -86,8 +108,10 @@ def solve(
         )
     u, v = detections.x - (NX - 1) / 2, detections.y - (NY - 1) / 2
     first = _vote(u, v, (expected[0][candidates], expected[1][candidates]), reach, (north_deg, rotation_error_deg))
-    fitted, pairs = _refine(u, v, refcat, candidates, center, first)
-    residual = _residuals(fitted, u[pairs[:, 0]], v[pairs[:, 0]], refcat, pairs[:, 1])
+    stars = _Stars.of(refcat, candidates, (xi, eta), center)
+    coefficients, pairs = _refine(u, v, stars, first)
+    fitted, residual = _recentred(u, v, stars, refcat, pairs, coefficients)
+    pairs = np.column_stack([pairs[:, 0], stars.index[pairs[:, 1]]])
     rms = float(np.sqrt((residual**2).mean()))
     if rms > MAX_RMS:
         raise AstrometryError(
@@ -96,8 +120,8 @@ def solve(
         )
     brightest = np.argsort(pairs[:, 0])[: max(len(pairs) // 4, MIN_STARS)]
     floor = float(np.sqrt((residual[:, brightest] ** 2).mean()))
-    zero = _apply(fitted, np.zeros(1), np.zeros(1))
-    ra0, dec0 = untangent(zero[0], zero[1], fitted.crval)
+    constant = fitted.coefficients[:, 0] * NX / 2
+    ra0, dec0 = untangent(constant[:1], constant[1:], fitted.crval)
     angle = _rotation(fitted)
     offset = (
         float((ra0[0] - center[0]) * 3600 * np.cos(np.radians(dec0[0]))),
@@ -105,25 +129,6 @@ def solve(
         angle,
     )
     return Solution(_header(fitted), pairs, rms, floor, len(pairs), offset)
-
-
-def tangent(ra: Doubles, dec: Doubles, center: tuple[float, float]) -> tuple[Doubles, Doubles]:
-    """Gnomonic projection about a centre: offsets xi (towards +RA) and eta (towards +Dec), deg."""
-    d_ra, dec_r, dec0 = np.radians(ra - center[0]), np.radians(dec), np.radians(center[1])
-    cos_c = np.sin(dec0) * np.sin(dec_r) + np.cos(dec0) * np.cos(dec_r) * np.cos(d_ra)
-    cos_c = np.where(cos_c > 0.1, cos_c, np.nan)
-    xi = np.cos(dec_r) * np.sin(d_ra) / cos_c
-    eta = (np.cos(dec0) * np.sin(dec_r) - np.sin(dec0) * np.cos(dec_r) * np.cos(d_ra)) / cos_c
-    return np.degrees(xi), np.degrees(eta)
-
-
-def untangent(xi: Doubles, eta: Doubles, center: tuple[float, float]) -> tuple[Doubles, Doubles]:
-    """Inverse of `tangent`: RA and Dec, deg."""
-    x, y, dec0 = np.radians(xi), np.radians(eta), np.radians(center[1])
-    denominator = np.cos(dec0) - y * np.sin(dec0)
-    d_ra = np.arctan2(x, denominator)
-    dec = np.arctan2((np.sin(dec0) + y * np.cos(dec0)) * np.cos(d_ra), denominator)
-    return (center[0] + np.degrees(d_ra)) % 360.0, np.degrees(dec)
 
 
 def _vote(u: Doubles, v: Doubles, expected: tuple[Doubles, Doubles], reach: float, rotation: tuple[float, float]):  # type: ignore[no-untyped-def]
@@ -147,7 +152,7 @@ def _vote(u: Doubles, v: Doubles, expected: tuple[Doubles, Doubles], reach: floa
     return float(angles[best]), shift_x, shift_y
 
 
-def _refine(u: Doubles, v: Doubles, refcat: Refcat, candidates: NDArray[np.int64], center, first):  # type: ignore[no-untyped-def]
+def _refine(u: Doubles, v: Doubles, stars: _Stars, first):  # type: ignore[no-untyped-def]
     """Match, fit, match closer, fit again; the order grows with the number of stars.
 
     The first, wide matches use bright stars only: in a dense field every faint one has a neighbour that near.
@@ -155,66 +160,73 @@ def _refine(u: Doubles, v: Doubles, refcat: Refcat, candidates: NDArray[np.int64
     angle, shift_x, shift_y = first
     n_bright = 2 * N_BRIGHT
     density = min(n_bright, len(u)) / (NX * NY)
-    reach = np.abs(np.column_stack(tangent(refcat.ra[candidates], refcat.dec[candidates], center))).max(axis=0)
+    reach = np.abs(stars.plane).max(axis=0)
     n_stars = int(np.ceil(1.2 * density * 4 * reach[0] * reach[1] * (3600 / PIXEL_SCALE) ** 2))
     scale = PIXEL_SCALE / 3600
     cos, sin = np.cos(angle), np.sin(angle)
     # detected = R expected + shift, and xi = -scale * expected_x, eta = scale * expected_y
     linear = np.array([[-cos, -sin], [-sin, cos]]) * scale
     constant = -linear @ np.array([shift_x, shift_y])
-    fitted = _Map(center, 1, np.column_stack([constant / (NX / 2), linear]))
+    coefficients = np.column_stack([constant / (NX / 2), linear])
+    terms = _terms(u, v, MAX_ORDER)
     pairs = np.empty((0, 2), np.int64)
     for tolerance, order in ((BIN_PX * 1.5, 1), (4.0, 1), (2.5, 2), (1.5, 3), (1.5, 3)):
         wide = tolerance > 2.5
-        stars, n = (candidates[:n_stars], n_bright) if wide else (candidates, len(u))
-        pairs = _match(fitted, u[:n], v[:n], refcat, stars, tolerance)
+        some, n = (stars.brightest(n_stars), n_bright) if wide else (stars, len(u))
+        k = coefficients.shape[1]
+        pairs = _match(terms[:n, :k] @ coefficients.T, some, tolerance)
         if len(pairs) < MIN_STARS:
             raise AstrometryError(
-                f"only {len(pairs)} stars agree within {tolerance * PIXEL_SCALE:.1f} arcsec near RA {center[0]:.4f}, "
-                f"Dec {center[1]:.4f}; at least {MIN_STARS} are needed"
+                f"only {len(pairs)} stars agree within {tolerance * PIXEL_SCALE:.1f} arcsec near RA "
+                f"{stars.center[0]:.4f}, Dec {stars.center[1]:.4f}; at least {MIN_STARS} are needed"
             )
         order = min(order, 1 + (len(pairs) >= 25) + (len(pairs) >= 50))
-        fitted, pairs = _fit(fitted, u, v, refcat, pairs, order)
-    return fitted, pairs
+        coefficients, pairs = _fit(terms[:, : len(_powers(order))], stars.plane, pairs)
+    return coefficients, pairs
 
 
-def _match(
-    fitted: _Map, u: Doubles, v: Doubles, refcat: Refcat, candidates: NDArray[np.int64], tolerance: float
-) -> NDArray[np.int64]:
-    """Pairs that are each other's nearest within a tolerance in pixels."""
-    xi, eta = _apply(fitted, u, v)
-    ref_xi, ref_eta = tangent(refcat.ra[candidates], refcat.dec[candidates], fitted.crval)
+def _match(mapped: Doubles, stars: _Stars, tolerance: float) -> NDArray[np.int64]:
+    """Each detection with its nearest star within a tolerance in pixels; a star takes the nearest one."""
     limit = tolerance * PIXEL_SCALE / 3600
-    tree = cKDTree(np.column_stack([xi, eta]))
-    distance, nearest = tree.query(np.column_stack([ref_xi, ref_eta]), distance_upper_bound=limit)
+    distance, nearest = stars.tree.query(mapped, distance_upper_bound=limit)
     found = np.flatnonzero(np.isfinite(distance))
-    back = cKDTree(np.column_stack([ref_xi, ref_eta])).query(np.column_stack([xi, eta])[nearest[found]])[1]
-    found = found[back == found]
-    return np.column_stack([nearest[found], candidates[found]]).astype(np.int64)
+    order = found[np.argsort(distance[found], kind="stable")]
+    _, first = np.unique(nearest[order], return_index=True)
+    chosen = order[np.sort(first)]
+    return np.column_stack([chosen, nearest[chosen]])
 
 
-def _fit(
-    fitted: _Map, u: Doubles, v: Doubles, refcat: Refcat, pairs: NDArray[np.int64], order: int
-) -> tuple[_Map, NDArray[np.int64]]:
-    """Least squares about a tangent point that is the centre of the frame; three rounds of clipping."""
-    crval = fitted.crval
+def _fit(terms: Doubles, plane: Doubles, pairs: NDArray[np.int64]) -> tuple[Doubles, NDArray[np.int64]]:
+    """Least squares in a tangent plane with three rounds of clipping: coefficients ``(2, k)`` and the pairs left."""
     for _ in range(3):
-        terms = _terms(u[pairs[:, 0]], v[pairs[:, 0]], order)
-        target = np.column_stack(tangent(refcat.ra[pairs[:, 1]], refcat.dec[pairs[:, 1]], crval))
-        solution = np.linalg.lstsq(terms, target, rcond=None)[0]
-        residual = np.hypot(*(terms @ solution - target).T)
-        limit = 4 * max(1.2 * float(np.median(residual)), 0.02 / 3600)
-        keep = residual < limit
-        ra0, dec0 = untangent(solution[:1, 0] * NX / 2, solution[:1, 1] * NX / 2, crval)
-        crval = float(ra0[0]), float(dec0[0])
-        if keep.all() and abs(solution[0]).max() < 1e-9:
-            break
-        if keep.sum() >= max(MIN_STARS, terms.shape[1]):
-            pairs = pairs[keep]
+        some, target = terms[pairs[:, 0]], plane[pairs[:, 1]]
+        coefficients = _least_squares(some, target)
+        residual = np.hypot(*(some @ coefficients.T - target).T)
+        keep = residual < 4 * max(1.2 * float(np.median(residual)), 0.02 / 3600)
+        if keep.all() or keep.sum() < max(MIN_STARS, terms.shape[1]):
+            return coefficients, pairs
+        pairs = pairs[keep]
+    return _least_squares(terms[pairs[:, 0]], plane[pairs[:, 1]]), pairs
+
+
+def _least_squares(terms: Doubles, target: Doubles) -> Doubles:
+    return np.asarray(np.linalg.solve(terms.T @ terms, terms.T @ target).T)
+
+
+def _recentred(u: Doubles, v: Doubles, stars: _Stars, refcat: Refcat, pairs, coefficients):  # type: ignore[no-untyped-def]
+    """The same fit in the plane that touches the sky where the frame's centre looks."""
+    crval = stars.center
+    chosen = refcat.ra[stars.index[pairs[:, 1]]], refcat.dec[stars.index[pairs[:, 1]]]
+    order = round((np.sqrt(8 * coefficients.shape[1] + 1) - 3) / 2)
     terms = _terms(u[pairs[:, 0]], v[pairs[:, 0]], order)
-    target = np.column_stack(tangent(refcat.ra[pairs[:, 1]], refcat.dec[pairs[:, 1]], crval))
-    coefficients = np.linalg.lstsq(terms, target, rcond=None)[0].T.astype(np.float64)
-    return _Map(crval, order, coefficients), pairs
+    for _ in range(2):
+        constant = coefficients[:, 0] * NX / 2
+        ra0, dec0 = untangent(constant[:1], constant[1:], crval)
+        crval = float(ra0[0]), float(dec0[0])
+        target = np.column_stack(tangent(*chosen, crval))
+        coefficients = _least_squares(terms, target)
+    residual = (terms @ coefficients.T - target).T * 3600
+    return _Map(crval, order, coefficients), residual
 
 
 def _powers(order: int) -> list[tuple[int, int]]:
@@ -225,18 +237,6 @@ def _terms(u: Doubles, v: Doubles, order: int) -> Doubles:
     """Monomials 1, u, v, u2, uv, v2 … scaled to the half width, so that the fit is well conditioned."""
     half = NX / 2
     return np.column_stack([(u / half) ** p * (v / half) ** q * half for p, q in _powers(order)])
-
-
-def _apply(fitted: _Map, u: Doubles, v: Doubles) -> tuple[Doubles, Doubles]:
-    values = _terms(u, v, fitted.order) @ fitted.coefficients.T
-    return values[:, 0], values[:, 1]
-
-
-def _residuals(fitted: _Map, u: Doubles, v: Doubles, refcat: Refcat, index: NDArray[np.int64]) -> Doubles:
-    """Fit minus catalog, arcsec, ``(2, k)``."""
-    xi, eta = _apply(fitted, u, v)
-    ref_xi, ref_eta = tangent(refcat.ra[index], refcat.dec[index], fitted.crval)
-    return np.array([xi - ref_xi, eta - ref_eta]) * 3600
 
 
 def _rotation(fitted: _Map) -> float:

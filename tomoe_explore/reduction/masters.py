@@ -108,7 +108,7 @@ def _clean_mean(film: Film) -> tuple[Floats, Floats]:
     total, squares = np.zeros((NY, NX), np.float32), np.zeros((NY, NX), np.float32)
     peak = np.full((NY, NX), -np.inf, np.float32)
     for _, frames in film.blocks(1):
-        accumulate(frames, (film.x0, film.y0), reference, total, peak, squares)
+        accumulate(frames, np.ones(len(frames), np.float32), (film.x0, film.y0), reference, (total, squares, peak))
     n = film.n_frames - 1
     rest = (total - peak) / (n - 1)
     rest_variance = np.maximum((squares - peak**2) / (n - 1) - rest**2, 0.0) * (n - 1) / (n - 2)
@@ -125,7 +125,7 @@ def _level_scatter(film: Film, mean: Floats, dark: Master | None) -> float:
     stored_mean = (mean + stored_dark - np.float32(film.bzero)) / np.float32(film.bscale)
     masked = np.zeros((NY, NX), np.bool_)
     parts = [
-        film_sky(frames, (film.x0, film.y0), stored_mean, masked, (1, 1), 8)[0].ravel() for _, frames in film.blocks(1)
+        film_sky(frames, (film.x0, film.y0), stored_mean, masked, (1, 1), 8).ravel() for _, frames in film.blocks(1)
     ]
     return float(np.std(np.concatenate(parts), ddof=1) * film.bscale / mean.mean())
 

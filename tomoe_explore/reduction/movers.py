@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter, uniform_filter
-from scipy.special import erfc
 
 from tomoe_explore.camera import PIXEL_SCALE
 from tomoe_explore.data import Floats
-from tomoe_explore.kernels.apertures import film_apertures, image_apertures
+from tomoe_explore.kernels.apertures import film_apertures
 from tomoe_explore.kernels.linking import link
 from tomoe_explore.kernels.residuals import residual_peaks
+from tomoe_explore.kernels.stack_apertures import image_apertures
 from tomoe_explore.reduction.values import Doubles, FrameSeries, Prepared, Tracks, Zeropoint
 
 PEAKS_A_FRAME = 200  #: at most; a frame with more is wind shake, a flash or cloud
@@ -44,7 +44,7 @@ def find_movers(
     Tracks
         Longest first; a track has points in at least a third of the frames, and never fewer than five.
     """
-    film, mean = prepared.film, prepared.sums.mean
+    film, mean = prepared.film, prepared.mean
     threshold = _threshold(prepared, frames, snr) / np.float32(film.bscale)
     parts = []
     for start, block in film.blocks():
@@ -126,7 +126,7 @@ def _line(t: Doubles, x: Doubles, y: Doubles) -> tuple[float, ...]:
 def measure_movers(
     prepared: Prepared, frames: FrameSeries, tracks: Tracks, zero: Zeropoint, *, radius_px: float
 ) -> Tracks:
-    """Aperture flux of each mover in each frame that shows it, the stack subtracted.
+    """Aperture flux of each mover in each frame that shows it, less what the other frames have at that place.
 
     Parameters
     ----------
@@ -142,33 +142,52 @@ def measure_movers(
 
     Notes
     -----
-    The stack holds the mover itself. A share ``sum over frames of overlap / n`` of its light is lost so, the overlap of
-    two apertures being taken from a Gaussian image; the flux is divided by what is left.
+    The place of each point is measured in all frames, and the mean over those in which the mover is elsewhere is
+    subtracted: stars and sky go, and no light of the mover itself. Of a mover too slow to leave its aperture the three
+    farthest frames are taken.
     """
-    film, stack, calibration = prepared.film, prepared.stack, prepared.calibration
-    images = calibration.dark, calibration.flat, calibration.bad
     flux, error = np.zeros(len(tracks.x), np.float32), np.zeros(len(tracks.x), np.float32)
-    sigma = stack.fwhm_px / 2.3548
-    offsets = np.median(frames.sky_offset, axis=(1, 2))
-    one_frame = stack.variance * np.float32(stack.n_frames)
-    still = np.zeros(1, np.float32)
-    for i in range(len(tracks.x)):  # some tens of points a film
-        k, f = tracks.track[i], int(tracks.frame[i])
+    for k in range(len(tracks)):
+        points = np.flatnonzero(tracks.track == k)
+        flux[points], error[points] = _measure_track(prepared, frames, tracks, k, radius_px)
+        f = tracks.frame[points]
         speed = float(np.hypot(tracks.vx[k], tracks.vy[k]))
-        radius = radius_px + 0.5 * speed * film.exposure.exptime1_s
-        dt = tracks.t[i] - tracks.t0[k]
-        at = (
-            np.array([tracks.x0[k] + tracks.vx[k] * dt + frames.dx[f]], np.float32),
-            np.array([tracks.y0[k] + tracks.vy[k] * dt + frames.dy[f]], np.float32),
-        )
-        limits = radius, calibration.saturation
-        block = film.source.read(f, f + 1)
-        in_frame, area, _ = film_apertures(block, film.packing, images, at, (still, still), limits)
-        in_stack, variance, _ = image_apertures(stack.image, one_frame, at, radius)
-        others = tracks.t[tracks.track == k]
-        distance = speed * np.abs(others - tracks.t[i])
-        share = 0.5 * erfc((distance - radius) / (np.sqrt(2) * sigma)).sum() / stack.n_frames
-        scale = zero.aperture_correction(radius) / frames.transparency[f] / max(1.0 - float(share), 0.1)
-        flux[i] = (in_frame[0, 0] - in_stack[0] - offsets[f] * area[0, 0]) * scale
-        error[i] = np.sqrt(variance[0]) * scale
+        radius = radius_px + 0.5 * speed * prepared.film.exposure.exptime1_s
+        scale = (1.0 / zero.growth.share(radius) / frames.transparency[f]).astype(np.float32)
+        flux[points] *= scale
+        error[points] *= scale
     return replace(tracks, flux=flux, flux_err=error)
+
+
+def _measure_track(
+    prepared: Prepared, frames: FrameSeries, tracks: Tracks, k: int, radius_px: float
+) -> tuple[Floats, Floats]:
+    """Aperture fluxes of a track's points and their errors, ADU."""
+    film, stack, calibration, used = prepared.film, prepared.stack, prepared.calibration, prepared.used
+    points = np.flatnonzero(tracks.track == k)
+    speed = float(np.hypot(tracks.vx[k], tracks.vy[k]))
+    radius = radius_px + 0.5 * speed * film.exposure.exptime1_s
+    dt = tracks.t[points] - tracks.t0[k]
+    x = (tracks.x0[k] + tracks.vx[k] * dt).astype(np.float32)
+    y = (tracks.y0[k] + tracks.vy[k] * dt).astype(np.float32)
+    dx, dy = frames.shifts(y)
+    at = np.ascontiguousarray(x[:, None] + dx), np.ascontiguousarray(y[:, None] + dy)
+    images = calibration.dark, calibration.flat, calibration.bad
+    careful, parts = np.zeros(len(points), np.bool_), []
+    for start, block in film.blocks():
+        here = slice(start, start + len(block))
+        spot = np.ascontiguousarray(at[0][:, here]), np.ascontiguousarray(at[1][:, here]), careful
+        total, area, _ = film_apertures(block, film.packing, images, spot, (radius, calibration.saturation))
+        parts.append(total - np.median(frames.sky_offset[here], axis=(1, 2)) * area)
+    light = np.hstack(parts)
+    own = tracks.frame[points]
+    distance = speed * film.exposure.frame_interval_s * np.abs(np.arange(film.n_frames)[None, :] - own[:, None])
+    distance = np.where(used, distance, -1.0)
+    limit = np.minimum(radius + 1.5 * stack.fwhm_px, np.sort(distance, axis=1)[:, -3])[:, None]
+    away = distance >= limit
+    n_away = away.sum(axis=1)
+    rest = (light * away).sum(axis=1) / n_away
+    _, variance, _, _ = image_apertures(
+        stack.image, stack.variance * np.float32(stack.n_frames), stack.mask, (x, y), radius
+    )
+    return light[np.arange(len(points)), own] - rest, np.sqrt(variance * (1 + 1 / n_away))

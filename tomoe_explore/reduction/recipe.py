@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from tomoe_explore import schema
@@ -21,13 +20,14 @@ from tomoe_explore.reduction.astrometry import solve
 from tomoe_explore.reduction.calibrate import calibrate
 from tomoe_explore.reduction.detect import detect, seeing
 from tomoe_explore.reduction.movers import find_movers, measure_movers
-from tomoe_explore.reduction.photometry import local_sky, photometry, stack_flags
-from tomoe_explore.reduction.registration import register, transparency
-from tomoe_explore.reduction.stack import combine, sum_frames
+from tomoe_explore.reduction.photometry import annulus, photometry, stack_photometry
+from tomoe_explore.reduction.registration import register
+from tomoe_explore.reduction.stack import stack_film
 from tomoe_explore.reduction.targets import choose_targets
+from tomoe_explore.reduction.transparency import transparency, twinkling
 from tomoe_explore.reduction.values import Prepared, Solution, Zeropoint
-from tomoe_explore.reduction.zeropoint import zeropoint
-from tomoe_explore.schema import Flag
+from tomoe_explore.reduction.zeropoint import measure_growth, zeropoint
+from tomoe_explore.wcs import TanSip
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def reduce_film(
     tracks = find_movers(prepared, measured.frames, snr=p.mover_snr, speeds_arcsec_s=p.mover_rates)
     tracks = measure_movers(prepared, measured.frames, tracks, zero, radius_px=_radius(stack, p))
     movers, mover_detections = tables.movers_tables(
-        film.exposure, reduction_id, WCS(stack.wcs_header), tracks, float(flux_njy(zero.value))
+        film.exposure, reduction_id, TanSip.from_header(stack.wcs_header), tracks, float(flux_njy(zero.value))
     )
     products = {
         "photometry": tables.photometry_table(measured),
@@ -117,9 +117,9 @@ def _prepare(film: Film, masters: Masters, p: Parameters) -> Prepared:
     if film.exposure.kind != "object":
         raise FilmError(f"expected an object film, got DATA-TYP {film.exposure.kind} ({film.exposure.where})")
     calibration = calibrate(film, masters)
-    sums = sum_frames(film)
-    stack = combine(sums, film, calibration)
-    return Prepared(film, calibration, sums, stack, detect(stack, snr=p.detection_snr))
+    used = np.arange(film.n_frames) > 0
+    stack, mean = stack_film(film, calibration, used)
+    return Prepared(film, calibration, used, stack, mean, detect(stack, snr=p.detection_snr))
 
 
 def _astrometry(prepared: Prepared, refcat: Refcat, p: Parameters) -> tuple[Refcat, Solution]:
@@ -152,27 +152,29 @@ def _measure(
     prepared: Prepared, stars: Refcat, solution: Solution, p: Parameters, reduction_id: int
 ) -> tuple[tables.Film2Hz, Stack, Zeropoint]:
     """Targets, frame shifts, zero point, fluxes in nJy; and the stack with its zero point and depth."""
-    e, stack = prepared.film.exposure, prepared.stack
+    e, stack, used = prepared.film.exposure, prepared.stack, prepared.used
     radius = _radius(stack, p)
     frames = register(prepared)
     targets = choose_targets(prepared.detections, solution, stars, mag_limit=p.mag_limit)
-    sky = local_sky(stack, targets, prepared.detections)
-    flags = stack_flags(stack, targets, sky, radius)
-    usable = flags & (Flag.SATURATED | Flag.EDGE | Flag.BLENDED | Flag.HOT_PIXEL) == 0
-    zero = zeropoint(stack, targets, sky, usable, radius)
-    center = detector_center(e.ra, e.dec, e.detector_id)
-    twinkle = scintillation(airmass(*center, e.mjd_start), e.exptime1_s)
-    raw = photometry(prepared, targets, frames, sky=sky, radius_px=radius, scintillation=twinkle)
-    ratio, n_stars = transparency(raw.flux, raw.flux_err, usable)
-    frames = replace(frames, transparency=ratio, n_stars=n_stars)
-    njy = float(flux_njy(zero.value)) * zero.aperture_correction(radius)
+    on_stack = stack_photometry(stack, targets, prepared.detections, radius)
+    raw = photometry(prepared, targets, frames, on_stack, radius)
+    light, comparison = transparency(raw.flux, np.sqrt(raw.variance), targets, on_stack.flags == 0, used)
+    frames = replace(frames, light=light, n_stars=len(comparison))
+    flux = raw.flux / frames.light_at(targets.x, targets.y)
+    mean = flux[:, used].mean(axis=1)
+    growth = measure_growth(stack, targets, on_stack, radius, annulus(stack.fwhm_px))
+    zero = zeropoint(stack, targets, mean, on_stack, growth, radius)
+    young = scintillation(airmass(*detector_center(e.ra, e.dec, e.detector_id), e.mjd_start), e.exptime1_s)
+    twinkle = twinkling(flux[:, used], raw.variance, comparison, young)
+    error = np.sqrt(raw.variance + (twinkle * np.maximum(mean, 0.0)) ** 2)
+    njy = flux_njy(zero.at(targets.x, targets.y, targets.bp_rp)) * zero.aperture_correction(radius)
     measured = tables.Film2Hz(
-        e, reduction_id, stars.name, targets, frames,
-        (raw.flux / ratio * njy).astype(np.float32), (raw.flux_err / ratio * njy).astype(np.float32),
-        raw.background, raw.flags | flags[:, None] | np.int32(prepared.calibration.flags),
+        e, reduction_id, stars.name, targets, frames, (flux * njy[:, None]).astype(np.float32),
+        (error[:, None] / frames.transparency * njy[:, None]).astype(np.float32),
+        raw.background, raw.flags | on_stack.flags[:, None] | np.int32(prepared.calibration.flags), used,
     )  # fmt: skip
     noise = float(np.sqrt(np.median(stack.variance[::8, ::8]) * np.pi * radius**2))
-    depth = float(mag_g(5 * noise * njy))
+    depth = float(mag_g(5 * noise * flux_njy(zero.value) * zero.aperture_correction(radius)))
     return measured, replace(stack, zeropoint=zero.value, zeropoint_err=zero.error, depth=depth), zero
 
 

@@ -1,22 +1,23 @@
-"""Step 6: how each frame is shifted against the stack, and how much of the stars' light it got."""
+"""Step 6: how each frame is shifted against the stack, how sharp it is, and how its sky differs."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tomoe_explore.data import Floats
+from tomoe_explore.camera import NX, NY
 from tomoe_explore.kernels.centroids import film_centroids
 from tomoe_explore.kernels.sky import film_sky
-from tomoe_explore.reduction.values import FrameSeries, Prepared
+from tomoe_explore.reduction.values import Bools, Doubles, Floats, FrameSeries, Prepared
 
-MAX_STARS = 120
+MAX_STARS = 100
+MIN_SNR = 20.0
 GRID = (4, 8)  #: cells of the sky grid along y and x
-ROW_STEP = 3  #: only every third row is read for the sky: some 6,000 pixels a cell remain
+ROW_STEP = 8  #: only every eighth row is read for the sky: some 8,000 pixels a cell remain
+ORDER_STARS = (12, 40)  #: stars from which the shift may be linear, quadratic in the row
 
 
 def register(prepared: Prepared) -> FrameSeries:
-    """Shifts and sky of every frame from bright unsaturated stars and star-free pixels.
+    """Shifts, seeing and sky of every frame from bright unsaturated stars and star-free pixels.
 
     Parameters
     ----------
@@ -26,73 +27,94 @@ def register(prepared: Prepared) -> FrameSeries:
     Returns
     -------
     FrameSeries
-        ``transparency`` is 1 throughout here: it needs fluxes, so `with_transparency` adds it after the photometry.
-    """
-    film, calibration, detections = prepared.film, prepared.calibration, prepared.detections
-    snr = detections.flux / detections.flux_err
-    usable = np.flatnonzero((snr > 20) & ~detections.saturated)[:MAX_STARS]
-    n = film.n_frames
-    dx, dy = np.zeros(n, np.float32), np.zeros(n, np.float32)
-    sky = np.zeros((n, *GRID), np.float32)
-    x, y = detections.x[usable].astype(np.float32), detections.y[usable].astype(np.float32)
-    local = detections.background[np.clip(np.rint(y).astype(int), 0, None), np.clip(np.rint(x).astype(int), 0, None)]
-    masked = detections.star_mask | calibration.bad
-    xs, ys = [], []
-    dark_flat, sigma = (calibration.dark, calibration.flat), prepared.stack.fwhm_px / 2.3548
-    for start, frames in film.blocks():
-        if len(usable):
-            cx, cy = film_centroids(frames, film.packing, dark_flat, (x, y), local, sigma)
-            xs.append(cx)
-            ys.append(cy)
-        values, _ = film_sky(frames, film.packing[:2], prepared.sums.mean, masked, GRID, ROW_STEP)
-        sky[start : start + len(frames)] = values * film.bscale
-    sky = np.where(np.isfinite(sky), sky, np.nanmedian(sky, axis=(1, 2), keepdims=True))
-    if len(usable):
-        dx, dy = _shift(np.hstack(xs)), _shift(np.hstack(ys))
-    return FrameSeries(dx, dy, np.ones(n, np.float32), np.nan_to_num(sky), len(usable))
-
-
-def _shift(positions: Floats) -> Floats:
-    """Median over stars of each frame's position less the star's mean over the frames of the stack."""
-    positions = positions[np.isfinite(positions[:, 1:]).all(axis=1)]
-    if len(positions) == 0:
-        return np.zeros(positions.shape[1], np.float32)
-    shift = np.nanmedian(positions - positions[:, 1:].mean(axis=1, keepdims=True), axis=0)
-    return np.nan_to_num(shift).astype(np.float32)
-
-
-def transparency(flux: Floats, flux_err: Floats, usable: NDArray[np.bool_]) -> tuple[Floats, int]:
-    """Light of stars in each frame over their mean light, and the number of stars used.
-
-    Parameters
-    ----------
-    flux, flux_err : ndarray of float32, (m, n)
-        Of all targets in all frames, any unit.
-    usable : ndarray of bool, (m,)
-        Unsaturated, unblended, well inside, not variable as far as known.
-
-    Returns
-    -------
-    ratio : ndarray of float32, (n,)
-        Mean over frames 1… is 1. All 1 where fewer than five stars are usable.
-    n_stars : int
+        ``light`` is 1 throughout here: it needs fluxes, see `transparency.transparency`.
 
     Notes
     -----
-    Weighted mean of each star's ratio to its own mean, weights floored at 1 % a star so that scintillation of the
-    brightest does not rule; stars beyond 4 robust sigma in a frame are left out of it (they vary).
+    The shutter rolls for 0.47 s down the rows, so the shift of a frame is a polynomial of second order in the row.
     """
-    mean = flux[:, 1:].mean(axis=1)
-    snr = mean / np.median(flux_err, axis=1)
-    index = np.flatnonzero(usable & (snr > 15))
-    index = index[np.argsort(-snr[index])][:300]
-    if len(index) < 5:
-        return np.ones(flux.shape[1], np.float32), len(index)
-    ratio = flux[index] / mean[index, None]
-    error = np.hypot(flux_err[index] / mean[index, None], 0.01)
-    center = np.median(ratio, axis=0)
-    keep = np.abs(ratio - center) < 4 * error
-    weight = keep / error**2
-    result = (weight * ratio).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-9)
-    result = np.where(keep.any(axis=0), result, center)
-    return (result / result[1:].mean()).astype(np.float32), len(index)
+    film, calibration, detections = prepared.film, prepared.calibration, prepared.detections
+    snr = detections.flux / detections.flux_err
+    usable = np.flatnonzero((snr > MIN_SNR) & ~detections.saturated)[:MAX_STARS]
+    n = film.n_frames
+    x, y = detections.x[usable].astype(np.float32), detections.y[usable].astype(np.float32)
+    xi, yi = np.clip(np.rint(x).astype(int), 0, NX - 1), np.clip(np.rint(y).astype(int), 0, NY - 1)
+    local = detections.background[yi, xi]
+    masked = detections.star_mask | (prepared.stack.mask > 0)
+    dark_flat, sigma = (calibration.dark, calibration.flat), prepared.stack.fwhm_px / 2.3548
+    sky = np.zeros((n, *GRID), np.float32)
+    parts = []
+    for start, frames in film.blocks():
+        parts.append(film_centroids(frames, film.packing, dark_flat, (x, y), local, sigma))
+        values = film_sky(frames, film.packing[:2], prepared.mean, masked, GRID, ROW_STEP)
+        sky[start : start + len(frames)] = values * np.float32(film.bscale)
+    cx, cy, size = (np.hstack([part[k] for part in parts]) for k in range(3))
+    whole = np.isfinite(cx[:, prepared.used]).all(axis=1) & np.isfinite(cx).any(axis=1)
+    motion = np.stack([_motion(c[whole], y[whole], prepared.used) for c in (cx, cy)])
+    light = np.zeros((n, 3), np.float32)
+    light[:, 0] = 1.0
+    fwhm = _seeing(size[whole], sigma, motion, prepared)
+    return FrameSeries(motion, fwhm, light, _filled(sky), int(whole.sum()))
+
+
+def _filled(sky: Floats) -> Floats:
+    """Cells without free pixels take the median of their frame; frames without any, 0."""
+    good = np.isfinite(sky)
+    if good.all():
+        return sky
+    some = good.any(axis=(1, 2))
+    level = np.zeros(len(sky), np.float32)
+    level[some] = np.nanmedian(sky[some], axis=(1, 2))
+    return np.where(good, sky, level[:, None, None]).astype(np.float32)
+
+
+def _motion(positions: Floats, y: Floats, used: Bools) -> Floats:
+    """Coefficients of each frame's shift in the row, ``(n, 3)``: least squares after clipping."""
+    n = positions.shape[1]
+    motion = np.zeros((n, 3), np.float32)
+    if len(positions) == 0:
+        return motion
+    shift = (positions - positions[:, used].mean(axis=1, keepdims=True)).astype(np.float64)
+    order = int(np.searchsorted(ORDER_STARS, len(positions), side="right"))
+    v = 2 * (y.astype(np.float64) + 0.5) / NY - 1
+    terms = v[:, None] ** np.arange(order + 1)
+    keep = np.isfinite(shift)
+    shift = np.where(keep, shift, 0.0)
+    center = np.nanmedian(np.where(keep, shift, np.nan), axis=0) if keep.any(axis=0).all() else np.zeros(n)
+    residual = shift - center
+    for _ in range(2):
+        scatter = 1.4826 * np.median(np.abs(residual[keep])) if keep.any() else 1.0
+        keep &= np.abs(residual) < 4 * max(float(scatter), 0.01)
+        coefficients = _least_squares(terms, shift, keep)
+        residual = shift - terms @ coefficients.T
+    motion[:, : order + 1] = coefficients
+    return motion
+
+
+def _least_squares(terms: Doubles, values: Doubles, keep: Bools) -> Doubles:
+    """One fit a frame, ``(n, k)``; a trace of ridge keeps frames with few stars at their mean."""
+    weight = keep.astype(np.float64)
+    normal = np.einsum("si,sf,sj->fij", terms, weight, terms)
+    normal += 1e-3 * np.eye(terms.shape[1])
+    right = np.einsum("si,sf->fi", terms, weight * values)
+    return np.asarray(np.linalg.solve(normal, right[:, :, None])[:, :, 0])
+
+
+def _seeing(size: Floats, sigma: float, motion: Floats, prepared: Prepared) -> Floats:
+    """FWHM of each frame, ``(n,)``: that of the stack times the ratio of the stars' sizes under one window.
+
+    Notes
+    -----
+    A Gaussian of variance s^2 seen through a window of variance w^2 has the second moment ``s^2 w^2 / (s^2 + w^2)``.
+    The stack's image is the mean of those of the frames, widened by their shifts.
+    """
+    n, used, stack = size.shape[1], prepared.used, prepared.stack
+    bright = size[: max(len(size) // 2, 10)]
+    if len(bright) < 3:
+        return np.full(n, stack.fwhm_px, np.float32)
+    window = sigma**2
+    moment = np.clip(np.nanmedian(np.where(np.isfinite(bright), bright, np.nan), axis=0), 0.05 * window, 0.9 * window)
+    true = moment * window / (window - moment)
+    jitter = 0.5 * float(motion[:, used, 0].var(axis=1).sum())
+    stacked = float(true[used].mean()) + jitter
+    return np.asarray(stack.fwhm_px * np.sqrt(true / stacked), np.float32)

@@ -3,79 +3,83 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tomoe_explore import memory
 from tomoe_explore.camera import NX, NY
-from tomoe_explore.data import BAD_PIXEL, SATURATED_PIXEL, Film, Floats, Stack
+from tomoe_explore.data import BAD_PIXEL, Film, Floats, Stack
 from tomoe_explore.errors import FilmShapeError
-from tomoe_explore.kernels.sums import accumulate
-from tomoe_explore.reduction.values import Calibration, Sums
+from tomoe_explore.kernels import sums
+from tomoe_explore.reduction.values import Bools, Calibration
 
 MIN_FRAMES = 3  #: a film needs at least this many frames, of which the first is left out
 
 
-def sum_frames(film: Film) -> Sums:
-    """Mean, maximum and variance in time of all frames but the first, straight from the raw film.
+def stack_film(film: Film, calibration: Calibration, used: Bools) -> tuple[Stack, Floats]:
+    """Unbiased mean of the frames used, calibrated, with its variance and mask; and the mean as stored.
 
     Parameters
     ----------
     film : Film
         Any length; read block by block.
+    calibration : Calibration
+        Dark and flat are applied to the sums: calibration commutes with the mean.
+    used : ndarray of bool, (n,)
+        Frames that are summed.
 
     Returns
     -------
-    Sums
-        In stored units.
+    stack : Stack
+        ``image`` is ADU a frame above dark; ``variance`` follows photons and read-out noise.
+    mean : ndarray of float32, (NY, NX)
+        The same mean in stored units, not calibrated.
 
     Raises
     ------
     FilmShapeError
-        If the film has fewer than three frames.
+        If fewer than two frames are used.
     """
-    if film.n_frames < MIN_FRAMES:
+    n = int(used.sum())
+    if n < MIN_FRAMES - 1:
         raise FilmShapeError(
-            f"a film needs at least {MIN_FRAMES} frames (the first is left out), got {film.n_frames} "
-            f"({film.exposure.where})"
+            f"a film needs at least {MIN_FRAMES} frames (the first is left out), got {film.n_frames}, "
+            f"{n} of them to use ({film.exposure.where})"
         )
-    reference = (film.adu(1, 2)[0] - np.float32(film.bzero)) / np.float32(film.bscale)
-    total, squares = np.zeros((NY, NX), np.float32), np.zeros((NY, NX), np.float32)
-    peak = np.full((NY, NX), -np.inf, np.float32)
-    for _, frames in film.blocks(1):
-        accumulate(frames, (film.x0, film.y0), reference, total, peak, squares)
-    n = film.n_frames - 1
-    mean = total / n
-    variance = (np.maximum(squares / n - mean**2, 0.0) * (n / (n - 1))).astype(np.float32)
-    return Sums(reference + mean, reference + peak, variance, n)
+    shape = NY, NX
+    image, variance, mean = (memory.empty(shape, np.float32) for _ in range(3))
+    mask = memory.empty(shape, np.uint8)
+    out = image, variance, mask, mean
+    images = calibration.dark, calibration.flat, calibration.bad
+    noise = 1.0 / calibration.gain, calibration.read_noise**2, calibration.saturation
+    weights = used.astype(np.float32)
+    blocks = film.blocks()
+    start, block = next(blocks)
+    if len(block) == film.n_frames:
+        sums.combine(block, weights, film.packing, images, noise, out)
+    else:
+        reference, total = _first_used(film, used), np.zeros((3, *shape), np.float32)
+        running = total[0], total[1], total[2]
+        while True:
+            sums.accumulate(block, weights[start : start + len(block)], film.packing[:2], reference, running)
+            if start + len(block) == film.n_frames:
+                break
+            start, block = next(blocks)
+        sums.finish((reference, *running), n, film.packing[2:], images, noise, out)
+    if block.dtype == np.float32:
+        _hide_nan(out)
+    return Stack(image, variance, mask, n), mean
 
 
-def combine(sums: Sums, film: Film, calibration: Calibration) -> Stack:
-    """Dark and flat applied to the summed frames: calibration commutes with the mean.
-
-    Parameters
-    ----------
-    sums : Sums
-    film : Film
-        For its scale.
-    calibration : Calibration
-
-    Returns
-    -------
-    Stack
-        ``image`` is the unbiased mean, ADU a frame above dark. ``variance`` follows photons and read-out noise.
-    """
-    image = ((film.bzero + film.bscale * sums.mean) - calibration.dark) / calibration.flat
-    variance = frame_variance(image, calibration) / np.float32(sums.n_frames)
-    mask = np.where(calibration.bad, np.uint8(BAD_PIXEL), np.uint8(0))
-    mask[film.bzero + film.bscale * sums.peak >= calibration.saturation] |= SATURATED_PIXEL
-    return Stack(image.astype(np.float32), variance, mask, sums.n_frames)
+def _first_used(film: Film, used: Bools) -> Floats:
+    first = int(np.flatnonzero(used)[0])
+    return (film.adu(first, first + 1)[0] - np.float32(film.bzero)) / np.float32(film.bscale)
 
 
-def frame_variance(image: Floats, calibration: Calibration) -> Floats:
-    """Variance of a pixel of one calibrated frame, ADU^2.
-
-    Notes
-    -----
-    ``(max(image * flat, 0) / gain + read_noise**2) / flat**2``: Poisson noise of the expected light, not of the
-    light that happened to come, so that errors do not correlate with fluxes.
-    """
-    light = np.maximum(image * calibration.flat, 0.0) / np.float32(calibration.gain)
-    return ((light + np.float32(calibration.read_noise**2)) / calibration.flat**2).astype(np.float32)
+def _hide_nan(out: tuple[Floats, Floats, NDArray[np.uint8], Floats]) -> None:
+    """Pixels of a float film that are no number become bad pixels at the level of the sky."""
+    image, variance, mask, mean = out
+    none = ~np.isfinite(image)
+    if none.any() and not none.all():
+        for plane in (image, variance, mean):
+            plane[none] = np.median(plane[~none])
+        mask[none] = BAD_PIXEL

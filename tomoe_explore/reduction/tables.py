@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import astropy.units as u
 import numpy as np
 import pyarrow as pa
-from astropy.coordinates import Latitude, Longitude
-from astropy.wcs import WCS
-from cdshealpix.nested import lonlat_to_healpix
 from numpy.typing import NDArray
 
 from tomoe_explore import schema
@@ -17,14 +13,15 @@ from tomoe_explore.camera import NY, PIXEL_SCALE
 from tomoe_explore.data import Exposure, Stack
 from tomoe_explore.ids import member_ids
 from tomoe_explore.magnitudes import mag_err, mag_g
-from tomoe_explore.reduction.values import Detections, Doubles, Floats, FrameSeries, Targets, Tracks
+from tomoe_explore.reduction.values import Bools, Detections, Doubles, Floats, FrameSeries, Targets, Tracks
+from tomoe_explore.wcs import TanSip
 
 
 @dataclass(frozen=True)
 class Film2Hz:
     """Calibrated photometry of a film and what identifies it: the input of all tables.
 
-    ``flux, flux_err`` are nJy, ``background`` ADU, ``(m, n)``.
+    ``flux, flux_err`` are nJy, ``background`` ADU, ``(m, n)``; ``used`` ``(n,)`` are the frames of the stack.
     """
 
     exposure: Exposure
@@ -36,6 +33,7 @@ class Film2Hz:
     flux_err: Floats
     background: Floats
     flags: NDArray[np.int32]
+    used: Bools
 
     @property
     def ids(self) -> dict[str, int]:
@@ -46,11 +44,6 @@ class Film2Hz:
 
 #: Fewer stars than this make a frame's shift and transparency doubtful.
 FEW_STARS = 5
-
-
-def healpix_29(ra: Doubles, dec: Doubles) -> NDArray[np.int64]:
-    """HEALPix index at order 29, nested."""
-    return lonlat_to_healpix(Longitude(ra, u.deg), Latitude(dec, u.deg), 29).astype(np.int64)
 
 
 def _reference(targets: Targets, refcat: str, repeat: int = 1) -> dict[str, pa.Array]:
@@ -73,7 +66,7 @@ def photometry_table(film: Film2Hz) -> pa.Table:
             "mjd": film.exposure.mid_times(frame[None, :], t.y[:, None].astype(np.float64)).ravel(),
             "flux": film.flux.ravel(), "flux_err": film.flux_err.ravel(), "background": film.background.ravel(),
             "frame": np.tile(frame, m), "flags": film.flags.ravel(),
-            "healpix_29": np.repeat(healpix_29(t.ra, t.dec), n), **film.ids,
+            "healpix_29": np.repeat(t.healpix, n), **film.ids,
         },
     )  # fmt: skip
 
@@ -81,10 +74,10 @@ def photometry_table(film: Film2Hz) -> pa.Table:
 def sources_table(film: Film2Hz, detections: Detections, position_err: Doubles) -> pa.Table:
     """The ``sources`` table: one row a target, with means and variability over the film.
 
-    The mean leaves out frame 0, as the stack does. ``position_err`` is arcsec a coordinate, ``(m,)``.
+    Means are over the frames of the stack. ``position_err`` is arcsec a coordinate, ``(m,)``.
     """
     t, m = film.targets, len(film.targets)
-    flux, error = film.flux[:, 1:], film.flux_err[:, 1:]
+    flux, error = film.flux[:, film.used], film.flux_err[:, film.used]
     n = flux.shape[1]
     mean, mean_err = flux.mean(axis=1), np.sqrt((error**2).sum(axis=1)) / n
     shape = {}
@@ -96,10 +89,10 @@ def sources_table(film: Film2Hz, detections: Detections, position_err: Doubles) 
         {
             "source_id": member_ids(film.reduction_id, m), **_reference(t, film.refcat),
             "ra": t.ra, "dec": t.dec, "ra_err": position_err, "dec_err": position_err, "x": t.x, "y": t.y,
-            "mjd": film.exposure.mid_times((1 + n) / 2.0, t.y.astype(np.float64)),
+            "mjd": film.exposure.mid_times(float(np.flatnonzero(film.used).mean()), t.y.astype(np.float64)),
             "flux": mean, "flux_err": mean_err, "mag": mag_g(mean), "mag_err": mag_err(mean, mean_err),
             "phot_g_mean_mag": t.ref_mag, "bp_rp": t.bp_rp, **shape, "n_frames": n, **_variability(flux, error),
-            "flags": np.bitwise_or.reduce(film.flags, axis=1), "healpix_29": healpix_29(t.ra, t.dec), **film.ids,
+            "flags": np.bitwise_or.reduce(film.flags, axis=1), "healpix_29": t.healpix, **film.ids,
         },
     )  # fmt: skip
 
@@ -121,7 +114,7 @@ def _variability(flux: Floats, error: Floats) -> dict[str, Floats]:
 
 
 def frames_table(film: Film2Hz, stack: Stack, flags: int) -> pa.Table:
-    """The ``frames`` table; ``flags`` hold for all frames, and ``fwhm`` is so far that of the stack.
+    """The ``frames`` table; ``flags`` hold for all frames.
 
     ``depth`` is five times the median error of the faintest fifth of the targets: what sky and read-out leave.
     """
@@ -134,7 +127,7 @@ def frames_table(film: Film2Hz, stack: Stack, flags: int) -> pa.Table:
         "frames",
         {
             "frame": np.arange(n), "mjd": film.exposure.mid_times(np.arange(n), (NY - 1) / 2.0),
-            "dx": series.dx, "dy": series.dy, "fwhm": stack.fwhm_px * PIXEL_SCALE, "sky": sky,
+            "dx": series.dx, "dy": series.dy, "fwhm": series.fwhm_px * PIXEL_SCALE, "sky": sky,
             "transparency": series.transparency, "depth": mag_g(5 * np.median(faint, axis=0)),
             "n_stars": series.n_stars, "flags": flags, **film.ids,
         },
@@ -142,14 +135,14 @@ def frames_table(film: Film2Hz, stack: Stack, flags: int) -> pa.Table:
 
 
 def movers_tables(
-    exposure: Exposure, reduction_id: int, wcs: WCS, tracks: Tracks, njy: float
+    exposure: Exposure, reduction_id: int, wcs: TanSip, tracks: Tracks, njy: float
 ) -> tuple[pa.Table, pa.Table]:
     """The ``movers`` and ``mover_detections`` tables; ``njy`` is the flux of 1 ADU."""
     flux, flux_err = tracks.flux * njy, tracks.flux_err * njy
     ids = member_ids(reduction_id, len(tracks.x0), "mover")
     same = {"exposure_id": exposure.exposure_id, "detector_id": exposure.detector_id, "reduction_id": reduction_id}
-    ra, dec = wcs.all_pix2world(tracks.x0, tracks.y0, 0)
-    ra2, dec2 = wcs.all_pix2world(tracks.x0 + tracks.vx, tracks.y0 + tracks.vy, 0)
+    ra, dec = wcs.to_sky(tracks.x0, tracks.y0)
+    ra2, dec2 = wcs.to_sky(tracks.x0 + tracks.vx, tracks.y0 + tracks.vy)
     d_ra = ((ra2 - ra + 180) % 360 - 180) * np.cos(np.radians(dec)) * 3600
     d_dec = (dec2 - dec) * 3600
     count = np.bincount(tracks.track, minlength=len(ids))
@@ -167,7 +160,7 @@ def movers_tables(
             "n_frames": count, "score": tracks.score, "flags": int(exposure.flags), **same,
         },
     )  # fmt: skip
-    ra_d, dec_d = wcs.all_pix2world(tracks.x, tracks.y, 0)
+    ra_d, dec_d = wcs.to_sky(tracks.x, tracks.y)
     one_err = (tracks.position_err * np.sqrt(count) * PIXEL_SCALE)[tracks.track]
     detections = schema.conform(
         "mover_detections",

@@ -1,14 +1,18 @@
-"""Step 5: where photometry is forced: all reference stars on the film, and detections that are none of them."""
+"""Step 5: where photometry is forced: all reference stars on the film, and detections that are none."""
 
 from __future__ import annotations
 
+import astropy.units as u
 import numpy as np
-from astropy.wcs import WCS
+from astropy.coordinates import Latitude, Longitude
+from cdshealpix.nested import lonlat_to_healpix
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from tomoe_explore.camera import NX, NY
 from tomoe_explore.data import Refcat
-from tomoe_explore.reduction.values import Detections, Solution, Targets
+from tomoe_explore.reduction.values import Detections, Doubles, Solution, Targets
+from tomoe_explore.wcs import TanSip
 
 MATCH_PX = 2.0  #: a detection this near to a reference star is the star
 
@@ -28,11 +32,11 @@ def choose_targets(detections: Detections, solution: Solution, refcat: Refcat, *
     Returns
     -------
     Targets
-        Reference stars at their catalog position, then detections at their own.
+        Reference stars at their catalog position and detections at their own, in HEALPix order.
     """
-    wcs = WCS(solution.wcs_header)
+    wcs = TanSip.from_header(solution.wcs_header)
     bright = np.flatnonzero(refcat.mag <= mag_limit)
-    x, y = wcs.all_world2pix(refcat.ra[bright], refcat.dec[bright], 0, quiet=True)
+    x, y = wcs.to_pixels(refcat.ra[bright], refcat.dec[bright])
     inside = (x > -0.5) & (y > -0.5) & (x < NX - 0.5) & (y < NY - 0.5)
     stars, x, y = bright[inside], x[inside], y[inside]
     detection = np.full(len(stars), -1, np.int64)
@@ -44,15 +48,23 @@ def choose_targets(detections: Detections, solution: Solution, refcat: Refcat, *
         detection[found] = nearest[found]
         alone[nearest[found]] = False
     rest = np.flatnonzero(alone)
-    ra, dec = wcs.all_pix2world(detections.x[rest], detections.y[rest], 0)
+    ra_rest, dec_rest = wcs.to_sky(detections.x[rest], detections.y[rest])
+    ra, dec = np.concatenate([refcat.ra[stars], ra_rest]), np.concatenate([refcat.dec[stars], dec_rest])
+    healpix = healpix_29(ra, dec)
+    order = np.argsort(healpix, kind="stable")
     none = np.full(len(rest), np.nan, np.float32)
-    return Targets(
-        ra=np.concatenate([refcat.ra[stars], ra]),
-        dec=np.concatenate([refcat.dec[stars], dec]),
-        x=np.concatenate([x, detections.x[rest]]).astype(np.float32),
-        y=np.concatenate([y, detections.y[rest]]).astype(np.float32),
-        ref_id=np.concatenate([refcat.source_id[stars], np.full(len(rest), -1)]).astype(np.int64),
-        ref_mag=np.concatenate([refcat.mag[stars], none]).astype(np.float32),
-        bp_rp=np.concatenate([refcat.bp_rp[stars], none]).astype(np.float32),
-        detection=np.concatenate([detection, rest]).astype(np.int64),
-    )
+    columns = {
+        "ra": ra, "dec": dec, "healpix": healpix,
+        "x": np.concatenate([x, detections.x[rest]]).astype(np.float32),
+        "y": np.concatenate([y, detections.y[rest]]).astype(np.float32),
+        "ref_id": np.concatenate([refcat.source_id[stars], np.full(len(rest), -1)]).astype(np.int64),
+        "ref_mag": np.concatenate([refcat.mag[stars], none]).astype(np.float32),
+        "bp_rp": np.concatenate([refcat.bp_rp[stars], none]).astype(np.float32),
+        "detection": np.concatenate([detection, rest]).astype(np.int64),
+    }  # fmt: skip
+    return Targets(**{name: column[order] for name, column in columns.items()})
+
+
+def healpix_29(ra: Doubles, dec: Doubles) -> NDArray[np.int64]:
+    """HEALPix index at order 29, nested."""
+    return lonlat_to_healpix(Longitude(ra, u.deg), Latitude(dec, u.deg), 29).astype(np.int64)

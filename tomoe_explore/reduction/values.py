@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from tomoe_explore.camera import COLOR_PIVOT, NX, NY
 from tomoe_explore.data import Film, Stack
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,6 @@ class Calibration:
     read_noise: float
     saturation: float
     flags: int
-
-
-@dataclass(frozen=True)
-class Sums:
-    """Mean, largest value and scatter of the frames used, in stored units, ``(NY, NX)``."""
-
-    mean: Floats
-    peak: Floats
-    variance: Floats
-    n_frames: int
 
 
 @dataclass(frozen=True)
@@ -87,12 +79,23 @@ class Detections:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A film and what was made of it before the sky is asked: what later steps work on."""
+    """A film and what was made of it before the sky is asked: what later steps work on.
+
+    Attributes
+    ----------
+    film, calibration, stack, detections
+        As made by the steps before.
+    used : ndarray of bool, (n,)
+        Frames in the stack: all that were recorded, but the first.
+    mean : ndarray of float32, (NY, NX)
+        Mean of the frames used, as stored.
+    """
 
     film: Film
     calibration: Calibration
-    sums: Sums
+    used: Bools
     stack: Stack
+    mean: Floats
     detections: Detections
 
 
@@ -126,10 +129,10 @@ class Solution:
 
 @dataclass(frozen=True)
 class Targets:
-    """Where photometry is forced: reference stars on the film, then detections that are none.
+    """Where photometry is forced: reference stars on the film and detections that are none, in HEALPix order.
 
     ``ref_id`` is -1 and ``ref_mag, bp_rp`` NaN for detections without a reference star; ``detection`` is -1 for stars
-    that were not detected.
+    that were not detected. ``healpix`` is the index at order 29.
     """
 
     ra: Doubles
@@ -140,9 +143,67 @@ class Targets:
     ref_mag: Floats
     bp_rp: Floats
     detection: NDArray[np.int64]
+    healpix: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.x)
+
+
+@dataclass(frozen=True)
+class StackPhotometry:
+    """What the stack says of each target, ``(m,)``.
+
+    ``flux, variance, area`` are of the aperture, ADU and pixels, sky subtracted; ``sky`` is local, ADU a pixel;
+    ``clean`` says that no bad or saturated pixel is near; ``flags`` has bits of ``schema.Flag``.
+    """
+
+    flux: Floats
+    variance: Floats
+    area: Floats
+    sky: Floats
+    clean: Bools
+    flags: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Curve of growth of the star images: a Moffat profile.
+
+    Attributes
+    ----------
+    alpha, beta : float
+        ``I(r) ~ (1 + (r / alpha)^2)^-beta``, pixels.
+    annulus : (inner, outer)
+        Radii, pixels, in which the sky is measured, and with it some light of the star.
+    error : float
+        Relative standard error of a correction.
+    """
+
+    alpha: float
+    beta: float
+    annulus: tuple[float, float]
+    error: float
+
+    def share(self, radius: ArrayLike) -> Doubles:
+        """Share of all light within a radius."""
+        return moffat_share(radius, self.alpha, self.beta)
+
+    def measured(self, radius: ArrayLike) -> Doubles:
+        """Share of all light that an aperture finds, the star's own light in the sky's annulus being lost."""
+        return measured_share(radius, self.alpha, self.beta, self.annulus)
+
+
+def moffat_share(radius: ArrayLike, alpha: ArrayLike, beta: ArrayLike) -> Doubles:
+    """Share of a Moffat image's light within a radius, ``1 - (1 + (r / alpha)^2)^(1 - beta)``."""
+    return np.asarray(1.0 - (1.0 + (np.asarray(radius, float) / alpha) ** 2) ** (1.0 - np.asarray(beta)))
+
+
+def measured_share(radius: ArrayLike, alpha: ArrayLike, beta: ArrayLike, annulus: tuple[float, float]) -> Doubles:
+    """`moffat_share` less what is taken for sky: the mean light in the annulus."""
+    inner, outer = annulus
+    light = moffat_share(outer, alpha, beta) - moffat_share(inner, alpha, beta)
+    lost = light / (outer**2 - inner**2)
+    return np.asarray(moffat_share(radius, alpha, beta) - lost * np.asarray(radius, float) ** 2)
 
 
 @dataclass(frozen=True)
@@ -152,54 +213,109 @@ class Zeropoint:
     Attributes
     ----------
     value, error : float
-        Gaia G (Vega) of 1 ADU a frame in all of the star's image; standard error.
-    growth : (radii, corrections)
-        Curve of growth: aperture radii, pixels, and all light over the light within each.
+        Gaia G (Vega) of 1 ADU a frame in all of the image of a star of colour ``camera.COLOR_PIVOT``, at the mean
+        over the detector; standard error.
+    color_term : float
+        Magnitudes by which the zero point rises for each magnitude of bp_rp.
+    surface : ndarray of float64, (5,)
+        Coefficients of `surface_terms`, mag: how the zero point of the aperture changes over the detector.
+    growth : Growth
+    color : float
+        Median bp_rp of the stars used: what is assumed of a source without colour.
     n_stars : int
     """
 
     value: float
     error: float
-    growth: tuple[Doubles, Doubles]
+    color_term: float
+    surface: Doubles
+    growth: Growth
+    color: float
     n_stars: int
 
+    def at(self, x: ArrayLike, y: ArrayLike, bp_rp: ArrayLike) -> Doubles:
+        """Zero point at pixels, for a colour (NaN: the film's usual one)."""
+        color = np.where(np.isfinite(bp_rp), bp_rp, self.color)
+        return self.value + self.color_term * (color - COLOR_PIVOT) + surface_terms(x, y) @ self.surface
+
     def aperture_correction(self, radius_px: float) -> float:
-        """All light over the light within a radius."""
-        return float(np.interp(radius_px, *self.growth))
+        """All light over the light measured within a radius."""
+        return float(1.0 / self.growth.measured(radius_px))
+
+
+def surface_terms(x: ArrayLike, y: ArrayLike) -> Doubles:
+    """``(n, 5)``: u, v, u^2 - 1/3, uv, v^2 - 1/3 of pixels scaled to -1…1; none has a mean over the detector."""
+    u, v = 2 * (np.asarray(x, float) + 0.5) / NX - 1, 2 * (np.asarray(y, float) + 0.5) / NY - 1
+    return np.stack([u, v, u**2 - 1 / 3, u * v, v**2 - 1 / 3], axis=-1)
 
 
 @dataclass(frozen=True)
 class FrameSeries:
-    """What changes from frame to frame, ``(n,)`` each.
+    """What changes from frame to frame.
 
     Attributes
     ----------
-    dx, dy : ndarray of float32
-        Shift against the stack, pixels.
-    transparency : ndarray of float32
-        Flux of stars over their flux in the stack.
+    motion : ndarray of float32, (2, n, 3)
+        Shift along x and y against the stack: coefficients of 1, v, v^2 with v the row scaled to -1…1, pixels.
+    fwhm_px : ndarray of float32, (n,)
+        Seeing.
+    light : ndarray of float32, (n, 3)
+        Flux of stars over their flux in the stack: coefficients of 1, u, v with u, v scaled to -1…1.
     sky_offset : ndarray of float32, (n, cells_y, cells_x)
         Sky above that of the stack, ADU, on a coarse grid.
     n_stars : int
         Stars it rests on.
     """
 
-    dx: Floats
-    dy: Floats
-    transparency: Floats
+    motion: Floats
+    fwhm_px: Floats
+    light: Floats
     sky_offset: Floats
     n_stars: int
+
+    @property
+    def dx(self) -> Floats:
+        """Shift along x at the middle row, ``(n,)``."""
+        return self.motion[0, :, 0]
+
+    @property
+    def dy(self) -> Floats:
+        """Shift along y at the middle row, ``(n,)``."""
+        return self.motion[1, :, 0]
+
+    @property
+    def transparency(self) -> Floats:
+        """Mean over the detector, ``(n,)``."""
+        return self.light[:, 0]
+
+    def shifts(self, y: ArrayLike) -> tuple[Floats, Floats]:
+        """Shifts along x and y at rows, ``(m, n)`` each."""
+        v = 2 * (np.asarray(y, np.float32) + np.float32(0.5)) / np.float32(NY) - 1
+        powers = np.stack([np.ones_like(v), v, v * v], axis=1)
+        return powers @ self.motion[0].T, powers @ self.motion[1].T
+
+    @staticmethod
+    def plane(x: ArrayLike, y: ArrayLike) -> Floats:
+        """Terms 1, u, v of ``light``, ``(m, 3)``."""
+        u = 2 * (np.asarray(x, np.float32) + np.float32(0.5)) / np.float32(NX) - 1
+        v = 2 * (np.asarray(y, np.float32) + np.float32(0.5)) / np.float32(NY) - 1
+        return np.stack([np.ones_like(u), u, v], axis=1)
+
+    def light_at(self, x: ArrayLike, y: ArrayLike) -> Floats:
+        """Relative light at pixels, ``(m, n)``."""
+        return np.asarray(self.plane(x, y) @ self.light.T)
 
 
 @dataclass(frozen=True)
 class FilmPhotometry:
-    """2 Hz photometry of all targets, ``(m, n)`` each, ADU in all of the star's image where not said otherwise.
+    """2 Hz photometry of all targets, ``(m, n)`` each, aperture fluxes in ADU, sky subtracted.
 
-    ``background`` is the local sky (ADU a pixel); ``flags`` has bits of ``schema.Flag``.
+    ``variance`` ``(m,)`` is that of photons and read-out in one frame; ``background`` is the local sky (ADU a pixel);
+    ``flags`` has bits of ``schema.Flag``.
     """
 
     flux: Floats
-    flux_err: Floats
+    variance: Floats
     background: Floats
     flags: NDArray[np.int32]
 

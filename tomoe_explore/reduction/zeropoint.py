@@ -1,36 +1,49 @@
-"""Step 7: what ties ADU to Gaia G magnitudes."""
+"""Step 9: what ties ADU to Gaia G magnitudes."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from tomoe_explore.data import Stack
+from tomoe_explore.camera import COLOR_PIVOT
+from tomoe_explore.data import Floats, Stack
 from tomoe_explore.errors import ZeropointError
-from tomoe_explore.kernels.apertures import image_apertures
-from tomoe_explore.reduction.values import Targets, Zeropoint
+from tomoe_explore.kernels.stack_apertures import image_apertures
+from tomoe_explore.reduction.values import (
+    Doubles,
+    Growth,
+    StackPhotometry,
+    Targets,
+    Zeropoint,
+    measured_share,
+    surface_terms,
+)
 
 MIN_STARS = 3
-WIDE_FWHM = 4.0  #: radius in FWHM that holds all of a star's light
+WIDE_FWHM = 4.0  #: radius in FWHM to which the curve of growth is measured
 N_RADII = 9  #: points of the curve of growth
-INTRINSIC_MAG = 0.02  #: scatter of stars about the zero point from colours and the catalog, added to their errors
+ISOLATED = 0.02  #: neighbours' light over a star's own, within the wide radius, up to which the zero point rests on it
+SURFACE_STARS = (25, 60)  #: stars from which the zero point may change linearly, quadratically over the detector
+COLOR_PRIOR = 0.15  #: mag a mag: how large a colour term may be before stars have spoken
+LEAST_SCATTER, USUAL_SCATTER = 0.003, 0.02  #: mag beyond photons: never taken smaller; where few stars tell
 
 
 def zeropoint(
-    stack: Stack, targets: Targets, sky: NDArray[np.float32], usable: NDArray[np.bool_], radius_px: float
+    stack: Stack, targets: Targets, flux: Floats, on_stack: StackPhotometry, growth: Growth, radius_px: float
 ) -> Zeropoint:
-    """Zero point of a stack and its aperture correction.
+    """Zero point of a film from the mean 2 Hz fluxes of its reference stars.
 
     Parameters
     ----------
     stack : Stack
         With its seeing.
     targets : Targets
-    sky : ndarray of float32, (m,)
-        Local sky, ADU a pixel.
-    usable : ndarray of bool, (m,)
-        Not saturated, not blended, well inside.
+    flux : ndarray of float32, (m,)
+        Mean aperture flux in the frames of the stack, transparency taken out, ADU: what is calibrated is measured.
+    on_stack : StackPhotometry
+        For errors and flags.
+    growth : Growth
     radius_px : float
         Aperture of the photometry, pixels.
 
@@ -45,37 +58,81 @@ def zeropoint(
 
     Notes
     -----
-    Weighted mean of ``G + 2.5 log10(flux)`` after clipping at 3 robust sigma. The aperture correction is the median
-    ratio of the light within four FWHM to that in the aperture, from stars whose error of that ratio is below 3 %
-    and whose neighbours there have less than 1 % of their light.
+    ``G + 2.5 log10(flux) = value + color_term (bp_rp - pivot) + surface(x, y)``, by least squares with weights
+    ``1 / (photon error^2 + scatter^2)``, the scatter found so that chi-square is right, after clipping at 4 sigma. The
+    surface takes up what the flat and the star images' change over the detector leave.
     """
-    positions = targets.x, targets.y
-    flux, variance, area = image_apertures(stack.image, stack.variance, positions, radius_px)
-    flux = flux - sky * area
-    error = np.sqrt(variance)
-    crowding = _crowding(targets, flux, (WIDE_FWHM + 1) * stack.fwhm_px)
-    growth = _growth(stack, targets, sky, usable & (flux > 30 * error), crowding, radius_px)
-    correction = float(np.interp(radius_px, *growth))
-    stars = usable & (targets.ref_id >= 0) & np.isfinite(targets.ref_mag) & (flux > 10 * error)
-    if stars.sum() < MIN_STARS:
+    error = np.sqrt(on_stack.variance)
+    good = (on_stack.flags == 0) & (targets.ref_id >= 0) & np.isfinite(targets.ref_mag) & (flux > 15 * error)
+    if good.sum() < MIN_STARS:
         raise ZeropointError(
-            f"{int(stars.sum())} usable reference stars of {int((targets.ref_id >= 0).sum())} on the film: "
+            f"{int(good.sum())} usable reference stars of {int((targets.ref_id >= 0).sum())} on the film: "
             f"at least {MIN_STARS} are needed for a zero point"
         )
-    values = targets.ref_mag[stars] + 2.5 * np.log10(flux[stars] * correction)
-    errors = np.hypot(1.0857 * error[stars] / flux[stars], INTRINSIC_MAG)
-    keep = np.ones(len(values), bool)
-    for _ in range(5):
-        center = np.median(values[keep])
-        sigma = max(1.4826 * float(np.median(np.abs(values[keep] - center))), 0.01)
-        keep = np.abs(values - center) < 3 * np.hypot(sigma, errors - errors.min())
-    weight = keep / errors**2
-    value = float((weight * values).sum() / weight.sum())
-    chi2 = float((weight * (values - value) ** 2).sum() / max(keep.sum() - 1, 1))
-    return Zeropoint(value, float(np.sqrt(max(chi2, 1.0) / weight.sum())), growth, int(keep.sum()))
+    alone = good & (_crowding(targets, on_stack.flux, (WIDE_FWHM + 1) * stack.fwhm_px) < ISOLATED)
+    stars = np.flatnonzero(alone if alone.sum() >= SURFACE_STARS[1] else good)
+    value = targets.ref_mag[stars] + 2.5 * np.log10(flux[stars])
+    color = targets.bp_rp[stars].astype(float)
+    usual = float(np.median(color[np.isfinite(color)])) if np.isfinite(color).any() else COLOR_PIVOT
+    terms = np.column_stack([
+        np.ones(len(stars)), np.where(np.isfinite(color), color, usual) - COLOR_PIVOT,
+        surface_terms(targets.x[stars], targets.y[stars]),
+    ])  # fmt: skip
+    photon = 1.0857 * error[stars] / flux[stars]
+    found, variance, n_used = _simplest(terms, value.astype(float), photon.astype(float))
+    surface = np.zeros(5)
+    surface[: len(found) - 2] = found[2:]
+    total = float(found[0]) + 2.5 * np.log10(1.0 / float(growth.measured(radius_px)))
+    stated = float(np.hypot(np.sqrt(variance), 1.0857 * growth.error))
+    return Zeropoint(total, stated, float(found[1]), surface, growth, usual, n_used)
 
 
-def _crowding(targets: Targets, flux: NDArray[np.float32], radius_px: float) -> NDArray[np.float64]:
+def _simplest(terms: Doubles, values: Doubles, photon: Doubles) -> tuple[Doubles, float, int]:
+    """Coefficients with the surface of the lowest order that will do, variance of the first, stars kept.
+
+    A higher order must lower chi-square by more than ``k ln n`` for its k terms (Schwarz 1978): one that the stars do
+    not show adds its noise to all fluxes.
+    """
+    most = (2, 4, 7)[int(np.searchsorted(SURFACE_STARS, len(values), side="right"))]
+    weight = _robust(terms[:, :most], values, photon)[3]
+    cost, best = np.inf, 2
+    for k in (2, 4, 7):
+        if k > most:
+            break
+        found = _solve(terms[:, :k], values, weight)[0]
+        chi2 = float((weight * (values - terms[:, :k] @ found) ** 2).sum()) + k * np.log(len(values))
+        if chi2 < cost:
+            cost, best = chi2, k
+    found, covariance, kept, _ = _robust(terms[:, :best], values, photon)
+    return found, float(covariance[0, 0]), kept
+
+
+def _solve(terms: Doubles, values: Doubles, weight: Doubles) -> tuple[Doubles, Doubles]:
+    """Weighted least squares with a prior on the colour term: coefficients and covariance."""
+    prior = np.zeros(terms.shape[1])
+    prior[1] = 1.0 / COLOR_PRIOR**2
+    covariance: Doubles = np.linalg.inv((terms.T * weight) @ terms + np.diag(prior)).astype(np.float64)
+    return covariance @ (terms.T @ (weight * values)), covariance
+
+
+def _robust(terms: Doubles, values: Doubles, photon: Doubles) -> tuple[Doubles, Doubles, int, Doubles]:
+    """Coefficients, covariance, stars kept, weights."""
+    scatter = USUAL_SCATTER
+    center = values - np.median(values)
+    keep = np.abs(center) < 5 * max(1.4826 * float(np.median(np.abs(center))), 0.02)
+    for _ in range(4):
+        weight = keep / (photon**2 + scatter**2)
+        found, covariance = _solve(terms, values, weight)
+        residual = values - terms @ found
+        free = int(keep.sum()) - terms.shape[1]
+        if free >= 5:
+            excess = float((residual[keep] ** 2 - photon[keep] ** 2).sum()) / free
+            scatter = float(np.sqrt(max(excess, LEAST_SCATTER**2)))
+        keep = np.abs(residual) < 4 * np.hypot(photon, scatter)
+    return found, covariance, int(keep.sum()), weight
+
+
+def _crowding(targets: Targets, flux: Floats, radius_px: float) -> Doubles:
     """Light of all neighbours within a radius, over the target's own."""
     positions = np.column_stack([targets.x, targets.y])
     pairs = cKDTree(positions).query_pairs(radius_px, output_type="ndarray")
@@ -85,27 +142,61 @@ def _crowding(targets: Targets, flux: NDArray[np.float32], radius_px: float) -> 
     return near / np.maximum(light, 1e-3)
 
 
-def _growth(
-    stack: Stack,
-    targets: Targets,
-    sky: NDArray[np.float32],
-    bright: NDArray[np.bool_],
-    crowding: NDArray[np.float64],
-    radius_px: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Radii from the photometry's to the widest, and all light over the light within each.
+def measure_growth(
+    stack: Stack, targets: Targets, on_stack: StackPhotometry, radius_px: float, annulus: tuple[float, float]
+) -> Growth:
+    """Curve of growth from bright isolated stars on the stack.
 
-    Medians over bright isolated stars; of a Gaussian image where fewer than three tell.
+    Parameters
+    ----------
+    stack, targets, on_stack
+        As made by the steps before.
+    radius_px : float
+        Aperture of the photometry, pixels: the smallest radius.
+    annulus : (inner, outer)
+        Where the local sky was measured, pixels.
+
+    Returns
+    -------
+    Growth
+        A Moffat profile fitted to the median curve, so that the light beyond the widest radius counts too; of beta 3.5
+        and the stack's seeing where fewer than three stars tell.
     """
     radii = np.linspace(radius_px, max(WIDE_FWHM * stack.fwhm_px, radius_px + 1), N_RADII)
-    x, y = targets.x[bright], targets.y[bright]
-    sums = [image_apertures(stack.image, stack.variance, (x, y), radius) for radius in radii]
-    light = np.array([flux - sky[bright] * area for flux, _, area in sums])
-    sure = np.sqrt(sums[-1][1]) < 0.03 * light[0]
-    sure &= crowding[bright] < 0.01
-    ratio = light[-1] / np.maximum(light, 1e-3)
-    sure &= (ratio[0] > 0.9) & (ratio[0] < 2.0)
-    if sure.sum() < 3:
-        sigma = stack.fwhm_px / 2.3548
-        return radii, 1 / (1 - np.exp(-0.5 * (radii / sigma) ** 2))
-    return radii, np.median(ratio[:, sure], axis=1)
+    crowding = _crowding(targets, on_stack.flux, radii[-1] + 2 * stack.fwhm_px)
+    sure = (on_stack.flags == 0) & on_stack.clean & (crowding < 0.01) & (on_stack.flux > 0)
+    noise = np.sqrt(on_stack.variance * (radii[-1] / radius_px) ** 2)
+    bright = np.flatnonzero(sure & (noise < 0.03 * on_stack.flux))
+    bright = bright[np.argsort(-on_stack.flux[bright], kind="stable")][:150]
+    usual = Growth(float(_alpha(stack.fwhm_px, 3.5)), 3.5, annulus, 0.02)
+    if len(bright) < 3:
+        return usual
+    at = targets.x[bright], targets.y[bright]
+    light = []
+    for radius in radii:
+        flux, _, area, _ = image_apertures(stack.image, stack.variance, stack.mask, at, float(radius))
+        light.append(flux - on_stack.sky[bright] * area)
+    ratio = np.array(light) / np.maximum(light[0], 1e-3)
+    plain = (ratio[-1] > 0.95) & (ratio[-1] < 2.0)
+    if plain.sum() < 3:
+        return usual
+    error = 1.2533 * float(np.std(ratio[-1, plain])) / np.sqrt(plain.sum()) / float(np.median(ratio[-1, plain]))
+    return _fit_growth(radii, np.median(ratio[:, plain], axis=1), stack.fwhm_px, annulus, error)
+
+
+def _alpha(fwhm_px: float, beta: ArrayLike) -> Doubles:
+    return np.asarray(fwhm_px / (2 * np.sqrt(2 ** (1 / np.asarray(beta)) - 1)))
+
+
+def _fit_growth(radii: Doubles, ratio: Doubles, fwhm_px: float, annulus: tuple[float, float], error: float) -> Growth:
+    """The Moffat profile whose curve, relative to the first radius, is nearest: on a grid, then a finer one."""
+    best = 1.0, 3.5
+    for wide, steps in ((1.0, 25), (0.12, 25), (0.015, 25)):
+        width = best[0] * (1 + wide * np.linspace(-0.35, 0.35, steps))
+        beta = np.maximum(best[1] * (1 + wide * np.linspace(-0.45, 0.7, steps)), 1.6)
+        alpha = width[:, None, None] * _alpha(fwhm_px, beta)[None, :, None]
+        curve = measured_share(radii, alpha, beta[None, :, None], annulus)
+        cost = ((curve / curve[..., :1] - ratio) ** 2).sum(axis=-1)
+        i, j = np.unravel_index(int(np.argmin(cost)), cost.shape)
+        best = float(width[i]), float(beta[j])
+    return Growth(float(_alpha(best[0] * fwhm_px, best[1])), best[1], annulus, error)
