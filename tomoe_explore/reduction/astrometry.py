@@ -24,6 +24,11 @@ MAX_RMS = 0.5  #: arcsec a coordinate; a scatter beyond it is no solution
 MIN_STARS = 6  #: fewest matched stars of a solution
 BIN_PX = 6.0  #: of the vote
 N_BRIGHT = 150  #: detections that vote
+N_FIT = 1500  #: detections that make the solution
+_LIKE_DENSITY = (
+    (1.2, 2 * N_BRIGHT),
+    (1.6, N_FIT),
+)  #: stars a detection, and detections, of wide matches and of close ones
 MAX_ORDER = 3  #: of the distortion
 
 
@@ -158,21 +163,20 @@ def _refine(u: Doubles, v: Doubles, stars: _Stars, first):  # type: ignore[no-un
     The first, wide matches use bright stars only: in a dense field every faint one has a neighbour that near.
     """
     angle, shift_x, shift_y = first
-    n_bright = 2 * N_BRIGHT
-    density = min(n_bright, len(u)) / (NX * NY)
-    reach = np.abs(stars.plane).max(axis=0)
-    n_stars = int(np.ceil(1.2 * density * 4 * reach[0] * reach[1] * (3600 / PIXEL_SCALE) ** 2))
     scale = PIXEL_SCALE / 3600
     cos, sin = np.cos(angle), np.sin(angle)
     # detected = R expected + shift, and xi = -scale * expected_x, eta = scale * expected_y
     linear = np.array([[-cos, -sin], [-sin, cos]]) * scale
     constant = -linear @ np.array([shift_x, shift_y])
     coefficients = np.column_stack([constant / (NX / 2), linear])
+    u, v = u[:N_FIT], v[:N_FIT]
     terms = _terms(u, v, MAX_ORDER)
+    reach = np.abs(stars.plane).max(axis=0)
+    per_detection = 4 * reach[0] * reach[1] * (3600 / PIXEL_SCALE) ** 2 / (NX * NY)
+    wide_stars, all_stars = (stars.brightest(int(f * min(n, len(u)) * per_detection)) for f, n in _LIKE_DENSITY)
     pairs = np.empty((0, 2), np.int64)
     for tolerance, order in ((BIN_PX * 1.5, 1), (4.0, 1), (2.5, 2), (1.5, 3), (1.5, 3)):
-        wide = tolerance > 2.5
-        some, n = (stars.brightest(n_stars), n_bright) if wide else (stars, len(u))
+        some, n = (wide_stars, 2 * N_BRIGHT) if tolerance > 2.5 else (all_stars, len(u))
         k = coefficients.shape[1]
         pairs = _match(terms[:n, :k] @ coefficients.T, some, tolerance)
         if len(pairs) < MIN_STARS:

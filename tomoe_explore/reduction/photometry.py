@@ -13,6 +13,7 @@ from tomoe_explore.kernels.stack_apertures import annulus_means, image_apertures
 from tomoe_explore.reduction.values import (
     Bools,
     Detections,
+    Doubles,
     FilmPhotometry,
     FrameSeries,
     Prepared,
@@ -23,6 +24,7 @@ from tomoe_explore.schema import Flag
 
 ANNULUS_FWHM = (3.0, 6.0)  #: inner and outer radius of the local sky
 BLEND_FRACTION = 0.1
+CROWD_FWHM = 6.0  #: neighbours within so many FWHM make the crowding
 CLEAN_PX = 2.0  #: no bad or saturated pixel this far beyond the aperture
 
 
@@ -63,12 +65,13 @@ def stack_photometry(stack: Stack, targets: Targets, detections: Detections, rad
     edge = (targets.x < margin) | (targets.y < margin) | (targets.x > NX - 1 - margin) | (targets.y > NY - 1 - margin)
     flags[edge] |= Flag.EDGE
     flux = flux - sky * area
-    flags[_blended(targets, flux, stack.fwhm_px, radius_px)] |= Flag.BLENDED
-    return StackPhotometry(flux, variance, area, sky, near == 0, flags)
+    blended, crowding = _neighbours(targets, flux, stack.fwhm_px, radius_px)
+    flags[blended] |= Flag.BLENDED
+    return StackPhotometry(flux, variance, area, sky, near == 0, crowding, flags)
 
 
-def _blended(targets: Targets, flux: Floats, fwhm_px: float, radius_px: float) -> Bools:
-    """Whether a neighbour puts more than a tenth of the target's own light into its aperture.
+def _neighbours(targets: Targets, flux: Floats, fwhm_px: float, radius_px: float) -> tuple[Bools, Doubles]:
+    """Whether a neighbour puts more than a tenth of the target's own light into its aperture; and the crowding.
 
     Notes
     -----
@@ -76,19 +79,20 @@ def _blended(targets: Targets, flux: Floats, fwhm_px: float, radius_px: float) -
     whole aperture.
     """
     position = np.column_stack([targets.x, targets.y])
-    pairs = cKDTree(position).query_pairs(radius_px + 6 * fwhm_px, output_type="ndarray")
-    blended = np.zeros(len(targets), bool)
+    pairs = cKDTree(position).query_pairs(radius_px + CROWD_FWHM * fwhm_px, output_type="ndarray")
+    light = np.maximum(flux, 1e-3).astype(np.float64)
+    blended, crowding = np.zeros(len(targets), bool), np.zeros(len(targets))
     if len(pairs) == 0:
-        return blended
-    first, second = pairs.T
-    distance = np.hypot(*(position[first] - position[second]).T)
+        return blended, crowding
+    distance = np.hypot(*(position[pairs[:, 0]] - position[pairs[:, 1]]).T)
     alpha = 0.98 * fwhm_px  # of a Moffat profile of beta 3
     share = 2 * (radius_px / alpha) ** 2 * (1 + (np.maximum(distance - radius_px / 2, 0) / alpha) ** 2) ** -3
-    share = np.minimum(share, 1.0)
-    for a, b in ((first, second), (second, first)):
-        spill = np.maximum(flux[b], 0) * share > BLEND_FRACTION * np.maximum(flux[a], 1e-3)
-        blended[a[spill]] = True
-    return blended
+    for a, b in ((pairs[:, 0], pairs[:, 1]), (pairs[:, 1], pairs[:, 0])):
+        ratio = light[b] / light[a]
+        blended[a[ratio * np.minimum(share, 1.0) > BLEND_FRACTION]] = True
+        near = distance < CROWD_FWHM * fwhm_px
+        crowding += np.bincount(a[near], ratio[near], len(targets))
+    return blended, crowding
 
 
 def photometry(

@@ -163,7 +163,7 @@ def _measure(
     flux = raw.flux / frames.light_at(targets.x, targets.y)
     mean = flux[:, used].mean(axis=1)
     growth = measure_growth(stack, targets, on_stack, radius, annulus(stack.fwhm_px))
-    zero = zeropoint(stack, targets, mean, on_stack, growth, radius)
+    zero = zeropoint(targets, mean, on_stack, growth, radius)
     young = scintillation(airmass(*detector_center(e.ra, e.dec, e.detector_id), e.mjd_start), e.exptime1_s)
     twinkle = twinkling(flux[:, used], raw.variance, comparison, young)
     error = np.sqrt(raw.variance + (twinkle * np.maximum(mean, 0.0)) ** 2)

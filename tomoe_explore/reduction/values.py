@@ -154,7 +154,8 @@ class StackPhotometry:
     """What the stack says of each target, ``(m,)``.
 
     ``flux, variance, area`` are of the aperture, ADU and pixels, sky subtracted; ``sky`` is local, ADU a pixel;
-    ``clean`` says that no bad or saturated pixel is near; ``flags`` has bits of ``schema.Flag``.
+    ``clean`` says that no bad or saturated pixel is near; ``crowding`` is the light of all neighbours within six FWHM
+    over the target's own; ``flags`` has bits of ``schema.Flag``.
     """
 
     flux: Floats
@@ -162,6 +163,7 @@ class StackPhotometry:
     area: Floats
     sky: Floats
     clean: Bools
+    crowding: Doubles
     flags: NDArray[np.int32]
 
 

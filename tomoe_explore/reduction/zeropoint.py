@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.spatial import cKDTree
 
 from tomoe_explore.camera import COLOR_PIVOT
 from tomoe_explore.data import Floats, Stack
@@ -23,21 +22,17 @@ from tomoe_explore.reduction.values import (
 MIN_STARS = 3
 WIDE_FWHM = 4.0  #: radius in FWHM to which the curve of growth is measured
 N_RADII = 9  #: points of the curve of growth
-ISOLATED = 0.02  #: neighbours' light over a star's own, within the wide radius, up to which the zero point rests on it
+ISOLATED = 0.02  #: crowding up to which the zero point rests on a star
 SURFACE_STARS = (25, 60)  #: stars from which the zero point may change linearly, quadratically over the detector
 COLOR_PRIOR = 0.15  #: mag a mag: how large a colour term may be before stars have spoken
 LEAST_SCATTER, USUAL_SCATTER = 0.003, 0.02  #: mag beyond photons: never taken smaller; where few stars tell
 
 
-def zeropoint(
-    stack: Stack, targets: Targets, flux: Floats, on_stack: StackPhotometry, growth: Growth, radius_px: float
-) -> Zeropoint:
+def zeropoint(targets: Targets, flux: Floats, on_stack: StackPhotometry, growth: Growth, radius_px: float) -> Zeropoint:
     """Zero point of a film from the mean 2 Hz fluxes of its reference stars.
 
     Parameters
     ----------
-    stack : Stack
-        With its seeing.
     targets : Targets
     flux : ndarray of float32, (m,)
         Mean aperture flux in the frames of the stack, transparency taken out, ADU: what is calibrated is measured.
@@ -69,7 +64,7 @@ def zeropoint(
             f"{int(good.sum())} usable reference stars of {int((targets.ref_id >= 0).sum())} on the film: "
             f"at least {MIN_STARS} are needed for a zero point"
         )
-    alone = good & (_crowding(targets, on_stack.flux, (WIDE_FWHM + 1) * stack.fwhm_px) < ISOLATED)
+    alone = good & (on_stack.crowding < ISOLATED)
     stars = np.flatnonzero(alone if alone.sum() >= SURFACE_STARS[1] else good)
     value = targets.ref_mag[stars] + 2.5 * np.log10(flux[stars])
     color = targets.bp_rp[stars].astype(float)
@@ -132,16 +127,6 @@ def _robust(terms: Doubles, values: Doubles, photon: Doubles) -> tuple[Doubles, 
     return found, covariance, int(keep.sum()), weight
 
 
-def _crowding(targets: Targets, flux: Floats, radius_px: float) -> Doubles:
-    """Light of all neighbours within a radius, over the target's own."""
-    positions = np.column_stack([targets.x, targets.y])
-    pairs = cKDTree(positions).query_pairs(radius_px, output_type="ndarray")
-    light = np.maximum(flux, 0.0).astype(np.float64)
-    near = np.bincount(pairs[:, 0], light[pairs[:, 1]], len(light))
-    near += np.bincount(pairs[:, 1], light[pairs[:, 0]], len(light))
-    return near / np.maximum(light, 1e-3)
-
-
 def measure_growth(
     stack: Stack, targets: Targets, on_stack: StackPhotometry, radius_px: float, annulus: tuple[float, float]
 ) -> Growth:
@@ -163,8 +148,7 @@ def measure_growth(
         and the stack's seeing where fewer than three stars tell.
     """
     radii = np.linspace(radius_px, max(WIDE_FWHM * stack.fwhm_px, radius_px + 1), N_RADII)
-    crowding = _crowding(targets, on_stack.flux, radii[-1] + 2 * stack.fwhm_px)
-    sure = (on_stack.flags == 0) & on_stack.clean & (crowding < 0.01) & (on_stack.flux > 0)
+    sure = (on_stack.flags == 0) & on_stack.clean & (on_stack.crowding < 0.01) & (on_stack.flux > 0)
     noise = np.sqrt(on_stack.variance * (radii[-1] / radius_px) ** 2)
     bright = np.flatnonzero(sure & (noise < 0.03 * on_stack.flux))
     bright = bright[np.argsort(-on_stack.flux[bright], kind="stable")][:150]
