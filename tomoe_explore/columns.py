@@ -44,6 +44,14 @@ COLUMNS: tuple[tuple[str, str, str, str, str], ...] = (
     # --- position ---------------------------------------------------------------------------------
     ("ra", "float64", "deg", "pos.eq.ra;meta.main", "Right ascension, ICRS"),
     ("dec", "float64", "deg", "pos.eq.dec;meta.main", "Declination, ICRS"),
+    (
+        "d_ra",
+        "float32",
+        "arcsec",
+        "pos.eq.ra;arith.diff",
+        "Position on the stack minus position in the catalog, along right ascension, times cos(dec)",
+    ),
+    ("d_dec", "float32", "arcsec", "pos.eq.dec;arith.diff", "The same along declination"),
     ("ra_err", "float32", "arcsec", "stat.error;pos.eq.ra", "Standard error along right ascension, times cos(dec)"),
     ("dec_err", "float32", "arcsec", "stat.error;pos.eq.dec", "Standard error along declination"),
     ("ra_dec_corr", "float32", "", "stat.correlation;pos.eq", "Correlation of the errors along ra and dec"),

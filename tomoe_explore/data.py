@@ -273,6 +273,12 @@ class Stack:
         Reference stars in the astrometric fit.
     astrometric_rms : float
         arcsec, a coordinate.
+    gain, read_noise_e : float
+        e-/ADU and e-, as measured from the masters where they allow it.
+    aperture_px, aperture_correction : float
+        Radius of the 2 Hz photometry; all light over the light within it.
+    scintillation : float
+        Relative rms of a star's flux in one frame beyond photons and read-out.
     """
 
     image: Floats
@@ -287,6 +293,11 @@ class Stack:
     depth: float = float("nan")
     n_stars: int = 0
     astrometric_rms: float = float("nan")
+    gain: float = float("nan")
+    read_noise_e: float = float("nan")
+    aperture_px: float = float("nan")
+    aperture_correction: float = float("nan")
+    scintillation: float = float("nan")
 
 
 BAD_PIXEL, SATURATED_PIXEL = 1, 2  #: bits of `Stack.mask`

@@ -121,7 +121,7 @@ _ALL = (
     ),
     _table(
         "sources", "a source on a stack",
-        "source_id object_id refcat ref_id ra dec ra_err dec_err x y mjd flux flux_err mag mag_err"
+        "source_id object_id refcat ref_id ra dec ra_err dec_err d_ra d_dec x y mjd flux flux_err mag mag_err"
         " phot_g_mean_mag bp_rp fwhm ellipticity n_frames flux_rms chi2 von_neumann peak_snr"
         " exposure_id detector_id flags reduction_id healpix_29",
     ),

@@ -119,8 +119,6 @@ def _identity(reduction: Reduction) -> Cards:
         ("FRAME1", first, "first frame combined, from 0"),
         ("NCOMBINE", n_frames, "frames combined"),
         ("COMBINE", "MEAN", "plain mean of all frames from FRAME1 on"),
-        ("GAIN", exposure.gain_mode.gain, "[e-/adu] gain of a frame"),
-        ("RDNOISE", exposure.gain_mode.read_noise_e, "[e-] read noise of a frame"),
     ]  # fmt: skip
 
 
@@ -131,6 +129,11 @@ def _measures(reduction: Reduction) -> Cards:
         ("MAGZP", stack.zeropoint, "[mag] Gaia G (Vega) of 1 ADU a frame"),
         ("MAGZPERR", stack.zeropoint_err, "[mag] standard error of MAGZP"),
         ("MAGSYS", "Gaia G, Vega", "of MAGZP and DEPTH"),
+        ("GAIN", stack.gain, "[e-/adu] gain of a frame"),
+        ("RDNOISE", stack.read_noise_e, "[e-] noise of a dark frame"),
+        ("APRADIUS", stack.aperture_px, "[pixel] radius of the 2 Hz photometry"),
+        ("APCORR", stack.aperture_correction, "all light over the light within APRADIUS"),
+        ("SCINT", stack.scintillation, "relative rms of a star in a frame beyond photons"),
         ("FWHM", stack.fwhm_px * camera.PIXEL_SCALE, "[arcsec] of star images"),
         ("SKY", stack.sky, "[adu] sky of a frame"),
         ("DEPTH", stack.depth, "[mag] point source at 5 sigma"),

@@ -95,14 +95,15 @@ def reduce_film(
     stars, solution = _astrometry(prepared, refcat, p)
     prepared = replace(prepared, stack=_solved(prepared, solution))
     measured, stack, zero = _measure(prepared, stars, solution, p, reduction_id)
+    wcs = TanSip.from_header(stack.wcs_header)
     tracks = find_movers(prepared, measured.frames, snr=p.mover_snr, speeds_arcsec_s=p.mover_rates)
     tracks = measure_movers(prepared, measured.frames, tracks, zero, radius_px=_radius(stack, p))
-    movers, mover_detections = tables.movers_tables(
-        film.exposure, reduction_id, TanSip.from_header(stack.wcs_header), tracks, float(flux_njy(zero.value))
-    )
+    movers, mover_detections = tables.movers_tables(film.exposure, reduction_id, wcs, tracks, zero.njy)
     products = {
         "photometry": tables.photometry_table(measured),
-        "sources": tables.sources_table(measured, prepared.detections, _position_err(prepared, measured, solution)),
+        "sources": tables.sources_table(
+            measured, prepared.detections, wcs, _position_err(prepared, measured, solution)
+        ),
         "frames": tables.frames_table(measured, stack, prepared.calibration.flags),
         "movers": movers,
         "mover_detections": mover_detections,
@@ -173,9 +174,14 @@ def _measure(
         (error[:, None] / frames.transparency * njy[:, None]).astype(np.float32),
         raw.background, raw.flags | on_stack.flags[:, None] | np.int32(prepared.calibration.flags), used,
     )  # fmt: skip
+    correction, calibration = zero.aperture_correction(radius), prepared.calibration
     noise = float(np.sqrt(np.median(stack.variance[::8, ::8]) * np.pi * radius**2))
-    depth = float(mag_g(5 * noise * flux_njy(zero.value) * zero.aperture_correction(radius)))
-    return measured, replace(stack, zeropoint=zero.value, zeropoint_err=zero.error, depth=depth), zero
+    stack = replace(
+        stack, zeropoint=zero.value, zeropoint_err=zero.error, depth=float(mag_g(5 * noise * zero.njy * correction)),
+        gain=calibration.gain, read_noise_e=calibration.read_noise * calibration.gain, aperture_px=radius,
+        aperture_correction=correction, scintillation=twinkle,
+    )  # fmt: skip
+    return measured, stack, zero
 
 
 def _position_err(prepared: Prepared, measured: tables.Film2Hz, solution: Solution) -> NDArray[np.float64]:

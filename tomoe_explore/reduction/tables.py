@@ -71,7 +71,7 @@ def photometry_table(film: Film2Hz) -> pa.Table:
     )  # fmt: skip
 
 
-def sources_table(film: Film2Hz, detections: Detections, position_err: Doubles) -> pa.Table:
+def sources_table(film: Film2Hz, detections: Detections, wcs: TanSip, position_err: Doubles) -> pa.Table:
     """The ``sources`` table: one row a target, with means and variability over the film.
 
     Means are over the frames of the stack. ``position_err`` is arcsec a coordinate, ``(m,)``.
@@ -88,13 +88,26 @@ def sources_table(film: Film2Hz, detections: Detections, position_err: Doubles) 
         "sources",
         {
             "source_id": member_ids(film.reduction_id, m), **_reference(t, film.refcat),
-            "ra": t.ra, "dec": t.dec, "ra_err": position_err, "dec_err": position_err, "x": t.x, "y": t.y,
+            "ra": t.ra, "dec": t.dec, "ra_err": position_err, "dec_err": position_err,
+            **_residuals(t, detections, wcs), "x": t.x, "y": t.y,
             "mjd": film.exposure.mid_times(float(np.flatnonzero(film.used).mean()), t.y.astype(np.float64)),
             "flux": mean, "flux_err": mean_err, "mag": mag_g(mean), "mag_err": mag_err(mean, mean_err),
             "phot_g_mean_mag": t.ref_mag, "bp_rp": t.bp_rp, **shape, "n_frames": n, **_variability(flux, error),
             "flags": np.bitwise_or.reduce(film.flags, axis=1), "healpix_29": t.healpix, **film.ids,
         },
     )  # fmt: skip
+
+
+def _residuals(targets: Targets, detections: Detections, wcs: TanSip) -> dict[str, Doubles]:
+    """Position on the stack minus that in the catalog, arcsec; NaN where there is none of either."""
+    d_ra, d_dec = np.full(len(targets), np.nan), np.full(len(targets), np.nan)
+    both = np.flatnonzero((targets.ref_id >= 0) & (targets.detection >= 0))
+    seen = targets.detection[both]
+    ra, dec = wcs.to_sky(detections.x[seen], detections.y[seen])
+    wrapped = (ra - targets.ra[both] + 180) % 360 - 180
+    d_ra[both] = wrapped * np.cos(np.radians(dec)) * 3600
+    d_dec[both] = (dec - targets.dec[both]) * 3600
+    return {"d_ra": d_ra, "d_dec": d_dec}
 
 
 def _variability(flux: Floats, error: Floats) -> dict[str, Floats]:

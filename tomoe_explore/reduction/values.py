@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tomoe_explore.camera import COLOR_PIVOT, NX, NY
 from tomoe_explore.data import Film, Stack
+from tomoe_explore.magnitudes import flux_njy
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -234,6 +235,11 @@ class Zeropoint:
     growth: Growth
     color: float
     n_stars: int
+
+    @property
+    def njy(self) -> float:
+        """Flux of 1 ADU a frame, nJy."""
+        return float(flux_njy(self.value))
 
     def at(self, x: ArrayLike, y: ArrayLike, bp_rp: ArrayLike) -> Doubles:
         """Zero point at pixels, for a colour (NaN: the film's usual one)."""
