@@ -1,4 +1,4 @@
-"""How much should a star scatter from frame to frame, and what makes it?"""
+"""How much a star ought to scatter from frame to frame, and what makes it."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def noise_model(stack: CCDData) -> NoiseModel:
     --------
     >>> model = NoiseModel(25.7, 0.23, 2.0, 310.0, 3.0, 1.2, 0.004)
     >>> {name: round(float(rms), 4) for name, rms in model.at(12.0).items()}
-    {'photons': 0.0042, 'sky': 0.0007, 'read-out': 0.0002, 'scintillation': 0.004, 'all': 0.0059}
+    {'photons': 0.0042, 'sky': 0.0007, 'read-out': 0.0002, 'scintillation': 0.004, 'all': 0.0058}
     """
     missing = [key for key in _NEEDED if key not in stack.header]
     if missing:
