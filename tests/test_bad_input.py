@@ -28,6 +28,7 @@ BAD_NAMES = {
     "keyword": "rTMQ1202008140035780312.fits",
     "other detector": "rTMQ1202008140035780413.fits",
     "called 2Hz": "rTMQ1202008140035780512.fits",
+    "dome": "rTMQ1202008140035780612.fits",
 }
 
 
@@ -72,6 +73,8 @@ def reduced(small_night: Path, tmp_path_factory: pytest.TempPathFactory) -> Redu
     edited(good, where["keyword"], EXP_ID=357803, TFRAME=None)
     edited(good, where["other detector"], EXP_ID=357804, DET_ID=113)
     edited(good, where["called 2Hz"], EXP_ID=357805, PROJECT="2Hz", TFRAME=1.0, EXPTIME1=0.999904)
+    dark, sky = raw.find_films(small_night)[0], fits.getheader(good)
+    edited(dark, where["dome"], EXP_ID=357806, DATA_TYP="OBJECT", RA=sky["RA"], DEC=sky["DEC"], OBJECT=sky["OBJECT"])
     archive = Archive.create(folder.parent / "archive")
     result = tomoe("--json", "--archive", archive.root, "reduce", folder, "--refcat", small_night / "refcat.parquet")
     films = {Path(f["film"]).name: f for f in json.loads(result.stdout)["films"]}
@@ -94,6 +97,7 @@ def test_the_good_films_go_on_and_the_bad_ones_are_counted(reduced: Reduced, sma
         ("keyword", "keyword", "lacks the keywords TFRAME"),
         ("other detector", "no-masters", "expected detector 113"),
         ("called 2Hz", "no-masters", "0.999904 s a frame"),
+        ("dome", "dome", "dome or cover closed"),
     ],
 )
 def test_each_error_is_one_clear_line(reduced: Reduced, case: str, kind: str, words: str) -> None:
@@ -113,8 +117,12 @@ def test_bad_films_leave_no_product_but_a_record(reduced: Reduced) -> None:
     stacks = {path.name for path in archive.root.rglob("sTMQ*.fits")}
     assert stacks == {"sTMQ1202008140035775412.fits", "sTMQ1202008140035775512.fits"}
     failed = {r["exposure_id"]: r for r in archive.table("reductions").to_pylist() if r["status"] == "failed"}
-    assert set(failed) == {357804, 357805}
+    assert set(failed) == {357804, 357805, 357806}
     assert failed[357804]["error"].startswith("no-masters")
+    quality = archive.table("exposures", columns=["exposure_id", "quality"]).to_pylist()
+    assert {row["exposure_id"]: row["quality"] for row in quality} == {
+        357752: "good", 357753: "good", 357754: "good", 357755: "good", 357804: "good", 357805: "good", 357806: "dome",
+    }  # fmt: skip
 
 
 def test_a_1_hz_film_called_2_hz_is_timed_by_tframe(small_night: Path, tmp_path: Path) -> None:

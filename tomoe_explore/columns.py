@@ -173,7 +173,7 @@ COLUMNS: tuple[tuple[str, str, str, str, str], ...] = (
     ("object", "string", "", "meta.id;src", "OBJECT of the header"),
     ("project", "string", "", "meta.id;obs.proposal", "PROJECT of the header"),
     ("observer", "string", "", "meta.id.PI;obs.observer", "OBSERVER of the header"),
-    ("quality", "string", "", "meta.code.qual", "good, or the reason why not"),
+    ("quality", "string", "", "meta.code.qual", "good, or why not: bad time, dome, twilight, cloud, ..."),
     ("n_stars", "int32", "", "meta.number;src", "Number of stars used"),
     (
         "astrometric_rms",

@@ -279,6 +279,8 @@ class Stack:
         Radius of the 2 Hz photometry; all light over the light within it.
     scintillation : float
         Relative rms of a star's flux in one frame beyond photons and read-out.
+    lost : tuple of int
+        Numbers of the frames, after those left out at the start, that were not recorded.
     """
 
     image: Floats
@@ -298,6 +300,7 @@ class Stack:
     aperture_px: float = float("nan")
     aperture_correction: float = float("nan")
     scintillation: float = float("nan")
+    lost: tuple[int, ...] = ()
 
 
 BAD_PIXEL, SATURATED_PIXEL = 1, 2  #: bits of `Stack.mask`

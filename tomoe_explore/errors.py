@@ -50,6 +50,72 @@ class MissingKeywordError(FilmError):
     kind = "keyword"
 
 
+class HolesError(FilmError):
+    """Too many pixels of a calibrated film have no value."""
+
+    kind = "holes"
+
+
+class LostFramesError(FilmError):
+    """Too few frames of a film were recorded."""
+
+    kind = "lost-frames"
+
+
+class QualityError(TomoeError):
+    """A film is what its header says, but no astronomy can come of it; each child names the reason."""
+
+    kind = "quality"
+
+
+class DomeError(QualityError):
+    """Neither sky nor stars: the dome, or the cover of the telescope, was closed."""
+
+    kind = "dome"
+
+
+class TwilightError(QualityError):
+    """The sky is too bright."""
+
+    kind = "twilight"
+
+
+class CloudError(QualityError):
+    """Clouds took nearly all the light of the stars."""
+
+    kind = "cloud"
+
+
+class DefocusError(QualityError):
+    """Star images are wider than any seeing makes them."""
+
+    kind = "defocus"
+
+
+class TrailedError(QualityError):
+    """All star images are drawn out alike: the telescope did not follow the sky."""
+
+    kind = "trailed"
+
+
+class PointingError(QualityError):
+    """Stars enough, but not those that the catalog has where the header points."""
+
+    kind = "pointing"
+
+
+class SaturatedFieldError(QualityError):
+    """A planet, or too many bright stars, saturate too much of the detector."""
+
+    kind = "saturated"
+
+
+class NoiseError(QualityError):
+    """The frames scatter otherwise than gain, read-out and light let them: the errors would be wrong."""
+
+    kind = "noise"
+
+
 class CalibrationError(TomoeError):
     """A master dark or flat does not belong to the film, or cannot be made."""
 
@@ -74,10 +140,20 @@ class NoReferenceStarsError(RefcatError):
     kind = "no-reference-stars"
 
 
+class RefcatEpochError(RefcatError):
+    """Stars lie where their proper motion has them in other years than the reference catalog says."""
+
+    kind = "refcat-epoch"
+
+
 class AstrometryError(TomoeError):
     """The stars of a film could not be matched with the reference catalog."""
 
     kind = "astrometry"
+
+
+class PoorSolutionError(AstrometryError):
+    """Stars match with the reference catalog, but scatter too much about the solution."""
 
 
 class ZeropointError(TomoeError):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.reduction.field import Field, trimmed
 from tomoe_explore import raw
 from tomoe_explore.data import Film, Masters, Reduction, Refcat
 from tomoe_explore.ids import make_reduction_id
@@ -53,3 +54,13 @@ def night(gaia_night) -> Night:
     truth = {p.stem: frame_of(pq.read_table(p)) for p in sorted((gaia_night / "truth").glob("*.parquet"))}
     draws = json.loads((gaia_night / "truth" / "hidden.json").read_text())
     return Night(kind["object"], masters, refcat, reductions, truth, {d["exposure_id"]: d for d in draws})
+
+
+@pytest.fixture(scope="session")
+def field(small_night) -> Field:
+    """Six frames: the shortest survey film, and quick."""
+    films = [raw.open_film(path) for path in raw.find_films([small_night])]
+    dark, flat, sky = (next(f for f in films if f.exposure.kind == k) for k in ("dark", "flat", "object"))
+    master = make_dark(dark)
+    masters = Masters(master, make_flat(flat, master))
+    return Field(sky, masters, read_refcat(small_night / "refcat.parquet"), trimmed(sky, 6), trimmed(dark, 6))

@@ -70,7 +70,7 @@ def _check(registry: Registry, reduction: Reduction, provenance: Provenance) -> 
 def _center(reduction: Reduction) -> Row:
     """Columns that all products of a reduction share: centre, cell, footprint, mid-time."""
     exposure, stack = reduction.exposure, reduction.stack
-    mjd = mid_mjd(exposure, stack.n_frames)
+    mjd = mid_mjd(exposure, stack)
     if not stack.wcs_header:
         ra, dec, cell = nominal_center(exposure)
         return {"ra": ra, "dec": dec, "cell": cell, "footprint": "", "mjd": mjd}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,16 @@ from tomoe_explore.archive.master_file import read_master, write_master
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.reserve import FilmFile, finite, now, record_exposure, record_film
 from tomoe_explore.archive.staging import staged
+from tomoe_explore.camera import dark_current
 from tomoe_explore.data import Exposure, Master, Masters
 from tomoe_explore.errors import NoMastersError
+from tomoe_explore.limits import LIMITS, Limits
 
-#: Darks taken within this many days of the nearest are told apart by the sensor's temperature.
-SAME_EPOCH_D = 0.6
+#: A record of the registry's ``masters``: a mapping, though not by its type.
+Row = Any
+
+#: Darks within so many days of each other are of one night and ought to agree.
+SAME_NIGHT_D = 0.6
 
 #: Frame exposure times that differ by less are the same, s.
 EXPTIME_TOLERANCE_S = 1e-3
@@ -58,7 +64,7 @@ def add_master(
     return master.master_id
 
 
-def find_masters(registry: Registry, layout: Layout, exposure: Exposure) -> Masters:
+def find_masters(registry: Registry, layout: Layout, exposure: Exposure, limits: Limits = LIMITS) -> Masters:
     """Masters for a film; see `Archive.find_masters`."""
     c = tables.masters.c
     rows = registry.rows(sa.select(tables.masters).where(c.detector_id == exposure.detector_id))
@@ -71,9 +77,9 @@ def find_masters(registry: Registry, layout: Layout, exposure: Exposure) -> Mast
             f"{exposure.frame_interval_s:g} s by TFRAME, PROJECT says {exposure.project!r}); "
             f"the archive has {_listed(rows)}"
         )
-    dark = _nearest(darks, exposure)
-    flats = [r for r in fitting if r["kind"] == "flat"]
-    flat = _nearest(flats, exposure) if flats else None
+    dark = choose_dark(darks, exposure, limits)
+    flats = [r for r in fitting if r["kind"] == "flat" and _days(r, exposure) <= limits.flat_days]
+    flat = min(flats, key=lambda row: (_days(row, exposure), row["master_id"]), default=None)
     return Masters(read_cached(layout.root / dark["path"]), read_cached(layout.root / flat["path"]) if flat else None)
 
 
@@ -87,20 +93,84 @@ def _same_exptime(row: sa.RowMapping, exposure: Exposure) -> bool:
     return abs(row["exptime1"] - exposure.exptime1_s) < EXPTIME_TOLERANCE_S
 
 
-def _nearest(rows: list[sa.RowMapping], exposure: Exposure) -> sa.RowMapping:
-    """Nearest in time; of those taken together, the one at the nearest temperature, where temperatures are known."""
+def choose_dark(rows: Sequence[Row], exposure: Exposure, limits: Limits = LIMITS) -> Row:
+    """Of the darks that fit a film, the one that costs least.
 
-    def days(row: sa.RowMapping) -> float:
-        return abs(float(row["mjd"]) - exposure.mjd_start)
+    Parameters
+    ----------
+    rows : sequence of mappings
+        Records of masters (``master_id mjd temperature level gain exptime1``) of the film's detector, gain mode and
+        frame exposure; at least one.
+    exposure : Exposure
+        Of the film.
+    limits : Limits
 
-    nearest = min(map(days, rows))
+    Raises
+    ------
+    NoMastersError
+        If all are too old, or of another temperature.
 
-    def order(row: sa.RowMapping) -> tuple[Any, ...]:
-        known = row["temperature"] is not None and np.isfinite(exposure.temperature_k)
-        kelvin = abs(row["temperature"] - exposure.temperature_k) if known else np.inf
-        return kelvin, days(row), row["master_id"]
+    Notes
+    -----
+    The cost is ``|log2(D(T_dark) / D(T_film))| + |days| / days_a_doubling`` with the dark current D of
+    `camera.dark_current`; an unknown temperature counts as a factor of two. Darks whose level disagrees with the
+    others of their time (light in them, another bias) are passed over; see `agreeing`.
+    """
+    near = [
+        r for r in rows if _days(r, exposure) <= limits.dark_days and _doublings(r, exposure) <= limits.dark_doublings
+    ]
+    if not near:
+        row = min(rows, key=lambda r: _cost(r, exposure, limits))
+        raise NoMastersError(
+            f"no master dark is near enough to {exposure.where}: the best, {row['master_id']}, was taken "
+            f"{_days(row, exposure):.1f} days away and has {2 ** _doublings(row, exposure):.1f} times as much or as "
+            f"little dark current ({_kelvin(row['temperature'])}, the film {_kelvin(exposure.temperature_k)}); at most "
+            f"{limits.dark_days:g} days and a factor of {2**limits.dark_doublings:g} are accepted: take darks anew"
+        )
+    return min(agreeing(near, limits), key=lambda r: (*_cost(r, exposure, limits), r["master_id"]))
 
-    return min((row for row in rows if days(row) <= nearest + SAME_EPOCH_D), key=order)
+
+def agreeing(rows: Sequence[Row], limits: Limits = LIMITS) -> list[Row]:
+    """Darks whose level is like that of the others within half a day; all of them where fewer than three can vote.
+
+    The level of each is brought to one temperature first: a warm dark is no outlier.
+    """
+    kept = []
+    for row in rows:
+        peers = [r for r in rows if abs(r["mjd"] - row["mjd"]) < SAME_NIGHT_D]
+        levels = np.array([_level_without_dark_current(r) for r in peers])
+        off = abs(_level_without_dark_current(row) - np.median(levels))
+        scatter = 1.4826 * float(np.median(np.abs(levels - np.median(levels))))
+        if len(peers) < 3 or off <= max(limits.dark_level_sigma * scatter, limits.dark_level_adu):
+            kept.append(row)
+    return kept
+
+
+def _days(row: Row, exposure: Exposure) -> float:
+    return abs(float(row["mjd"]) - exposure.mjd_start)
+
+
+def _doublings(row: Row, exposure: Exposure) -> float:
+    """Factors of two between the dark currents of a dark and a film; 1 where a temperature is unknown."""
+    if row["temperature"] is None or not np.isfinite(exposure.temperature_k):
+        return 1.0
+    ratio = dark_current(row["temperature"]) / dark_current(exposure.temperature_k)
+    return abs(float(np.log2(ratio)))
+
+
+def _cost(row: Row, exposure: Exposure, limits: Limits) -> tuple[float, float]:
+    days = _days(row, exposure)
+    return _doublings(row, exposure) + days / limits.days_a_doubling, days
+
+
+def _level_without_dark_current(row: Row) -> float:
+    if row["temperature"] is None:
+        return float(row["level"])
+    return float(row["level"] - dark_current(row["temperature"]) * row["exptime1"] / row["gain"])
+
+
+def _kelvin(temperature: float | None) -> str:
+    return f"{temperature:.1f} K" if temperature is not None and np.isfinite(temperature) else "unknown temperature"
 
 
 def _listed(rows: Any) -> str:

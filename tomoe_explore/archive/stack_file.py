@@ -23,7 +23,7 @@ import numpy as np
 
 from tomoe_explore import camera
 from tomoe_explore.archive.fits_file import write_reproducibly
-from tomoe_explore.data import Exposure, Provenance, Reduction
+from tomoe_explore.data import Exposure, Provenance, Reduction, Stack
 from tomoe_explore.errors import ArchiveError
 
 if TYPE_CHECKING:
@@ -79,23 +79,24 @@ def write_stack(reduction: Reduction, provenance: Provenance, path: Path) -> Non
     write_reproducibly(fits.HDUList([primary, science, noise, mask]), path)
 
 
-def first_frame(exposure: Exposure, n_frames: int) -> int:
-    """First frame of a stack: frames at the start of a film are those left out."""
-    return max(exposure.n_frames - n_frames, 0)
+def frames_combined(exposure: Exposure, stack: Stack) -> list[int]:
+    """Numbers of the frames of a stack: those at the start of a film are left out, and lost ones."""
+    first = max(exposure.n_frames - stack.n_frames - len(stack.lost), 0)
+    return [n for n in range(first, exposure.n_frames) if n not in stack.lost]
 
 
-def mid_mjd(exposure: Exposure, n_frames: int) -> float:
+def mid_mjd(exposure: Exposure, stack: Stack) -> float:
     """Mid-exposure (MJD, UTC) of a stack at its middle row."""
-    middle = (first_frame(exposure, n_frames) + exposure.n_frames - 1) / 2
+    middle = float(np.mean(frames_combined(exposure, stack)))
     return float(exposure.mid_times(middle, (camera.NY - 1) / 2))
 
 
 def _identity(reduction: Reduction) -> Cards:
     exposure, n_frames = reduction.exposure, reduction.stack.n_frames
     quadrant = exposure.detector_id // 100
-    first = first_frame(exposure, n_frames)
+    first = frames_combined(exposure, reduction.stack)[0]
     start = exposure.mjd_start + first * exposure.frame_interval_s / 86_400.0
-    middle = mid_mjd(exposure, n_frames)
+    middle = mid_mjd(exposure, reduction.stack)
     return [
         ("FMTTYPE", "TOMOE-IMAGE-STACK", "kind of file"),
         ("EXP_ID", exposure.exposure_id, "exposure"),
@@ -118,7 +119,8 @@ def _identity(reduction: Reduction) -> Cards:
         ("TFRAME", exposure.frame_interval_s, "[s] from frame to frame"),
         ("FRAME1", first, "first frame combined, from 0"),
         ("NCOMBINE", n_frames, "frames combined"),
-        ("COMBINE", "MEAN", "plain mean of all frames from FRAME1 on"),
+        ("NLOST", len(reduction.stack.lost), "frames from FRAME1 on that were not recorded"),
+        ("COMBINE", "MEAN", "mean of the recorded frames from FRAME1 on"),
     ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tomoe_explore.archive import sky
 from tomoe_explore.archive.layout import PART_TABLES
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.search import Where, product_rows
-from tomoe_explore.errors import ArchiveError, ParameterError, TooManyRowsError
+from tomoe_explore.errors import ArchiveError, ParameterError, QualityError, TooManyRowsError
 
 _DERIVED = ("mag", "mag_err")  #: columns of photometry that are made while reading
 _STREAK_ENDS = ("ra1", "dec1", "ra2", "dec2")
@@ -203,12 +204,38 @@ def _exposures(registry: Registry, where: Where) -> list[dict[str, Any]]:
     exposures, films = sql.exposures, sql.films
     query = sa.select(exposures).where(*Where(where.nights, where.exposure_ids).clauses(exposures.c))
     rows = [dict(row) for row in registry.rows(query.order_by(exposures.c.exposure_id))]
+    reasons = _reasons(registry, where)
+    for row in rows:
+        row["quality"] = reasons.get(row["exposure_id"], "good") if row["quality"] == "good" else row["quality"]
     if where.cone is None and where.detector_ids is None:
         return rows
     of_sky = () if where.cone is None else (films.c.kind == "object",)
     seen = registry.rows(sa.select(films).where(*of_sky, *where.clauses(films.c)))
     inside = {row["exposure_id"] for row in seen if where.near(row)}
     return [row for row in rows if row["exposure_id"] in inside]
+
+
+def _reasons(registry: Registry, where: Where) -> dict[int, str]:
+    """Why exposures are no good: the ``kind`` of the `QualityError` that most of their films failed with.
+
+    ``quality`` of an exposure is ``bad time`` where its time stamp is corrupt; one of ``dome``, ``twilight``,
+    ``cloud``, ``defocus``, ``trailed``, ``pointing``, ``saturated`` where more than half of its films were refused,
+    mostly for that; and else ``good``. The last reduction of a film counts.
+    """
+    c = sql.reductions.c
+    query = sa.select(c.exposure_id, c.detector_id, c.error_kind).where(
+        c.status.in_(("done", "failed")), *Where(where.nights, where.exposure_ids).clauses(c)
+    )
+    last: dict[int, dict[int, str | None]] = {}
+    for row in registry.rows(query.order_by(c.reduction_id)):
+        last.setdefault(row["exposure_id"], {})[row["detector_id"]] = row["error_kind"]
+    words = {error.kind for error in QualityError.__subclasses__()}
+    reasons = {}
+    for exposure_id, films in last.items():
+        refused = Counter(kind for kind in films.values() if kind in words)
+        if refused.total() > len(films) / 2:
+            reasons[exposure_id] = str(refused.most_common(1)[0][0])
+    return reasons
 
 
 def _masters(registry: Registry, where: Where) -> list[dict[str, Any]]:

@@ -109,12 +109,15 @@ class Writing:
         return _masters.master_of(self.registry, _reserve.identify(self.registry, path).checksum)
 
     def find_masters(self, exposure: Exposure) -> Masters:
-        """The masters that fit a film: same detector and gain mode, for darks the same frame exposure; nearest in time.
+        """The masters that fit a film: same detector and gain mode, for darks the same frame exposure.
+
+        The dark is the one nearest in dark current (by the sensors' temperatures) and time; see
+        `tomoe_explore.archive.masters.choose_dark`. The flat is the nearest in time.
 
         Raises
         ------
         NoMastersError
-            If there is no dark that fits. A missing flat is None.
+            If there is no dark that fits, or none near enough. A missing flat is None.
         """
         return _masters.find_masters(self.registry, self.layout, exposure)
 

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from tomoe_explore.camera import NX, NY, PIXEL_SCALE
 from tomoe_explore.data import Refcat
-from tomoe_explore.errors import AstrometryError, NoReferenceStarsError
+from tomoe_explore.errors import AstrometryError, NoReferenceStarsError, PoorSolutionError
 from tomoe_explore.kernels.matching import vote
 from tomoe_explore.reduction.values import Detections, Doubles, Solution
 from tomoe_explore.wcs import tangent, untangent
@@ -119,7 +119,7 @@ def solve(
     pairs = np.column_stack([pairs[:, 0], stars.index[pairs[:, 1]]])
     rms = float(np.sqrt((residual**2).mean()))
     if rms > MAX_RMS:
-        raise AstrometryError(
+        raise PoorSolutionError(
             f"the {len(pairs)} stars matched near RA {center[0]:.4f}, Dec {center[1]:.4f} scatter by {rms:.2f} arcsec, "
             f"at most {MAX_RMS} is a solution: wrong date, wrong catalog epoch, or a chance match?"
         )

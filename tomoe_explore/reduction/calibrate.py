@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from tomoe_explore.camera import NX, NY, gain_mode
+from tomoe_explore.camera import NX, NY, dark_current, gain_mode
 from tomoe_explore.data import Exposure, Film, Floats, Master, Masters
 from tomoe_explore.errors import CalibrationError, NoMastersError
 from tomoe_explore.reduction.values import Calibration
 from tomoe_explore.schema import Flag
+
+SAME_CURRENT = 0.02  #: dark currents that differ by less are the same: 0.2 K
 
 
 def calibrate(film: Film, masters: Masters) -> Calibration:
@@ -46,7 +48,8 @@ def calibrate(film: Film, masters: Masters) -> Calibration:
     if not film.calibrated:
         if masters.dark is None:
             raise NoMastersError(f"no master dark for {e.where}: give dark films of this detector with the films")
-        dark = _checked(masters.dark, "dark", e)
+        _checked(masters.dark, "dark", e)
+        dark = at_temperature(masters.dark, e.temperature_k)
         bad = bad | masters.dark.bad
         if np.isfinite(masters.dark.noise_variance):
             read_noise = float(np.sqrt(masters.dark.noise_variance))
@@ -58,6 +61,36 @@ def calibrate(film: Film, masters: Masters) -> Calibration:
             gain = _measured_gain(masters.dark, masters.flat) or gain
     saturation = float(np.median(dark[::8, ::8])) + mode.safe_adu(gain)
     return Calibration(dark, flat, bad, gain, read_noise, saturation, flags)
+
+
+def at_temperature(dark: Master, temperature_k: float) -> Floats:
+    """A master dark as it would be at another temperature of the sensor.
+
+    Parameters
+    ----------
+    dark : Master
+    temperature_k : float
+        Of the film, K; where it or the dark's is unknown, or they hardly differ, the dark is given as it is.
+
+    Returns
+    -------
+    ndarray of float32, (NY, NX)
+        ADU a frame.
+
+    Notes
+    -----
+    Only the excess of hot pixels, those five times the scatter above the level, is scaled, by the ratio of the dark
+    currents (`camera.dark_current`). What is left of the bias pattern does not change with temperature, and of the
+    ordinary pixels' dark current one dark cannot tell it apart; its change is even over the detector and goes with
+    the local sky.
+    """
+    ratio = float(dark_current(temperature_k) / dark_current(dark.exposure.temperature_k))
+    if not abs(ratio - 1) > SAME_CURRENT:
+        return dark.pixels
+    pixels = dark.pixels.copy()
+    hot = np.nonzero(pixels > dark.level + 5 * dark.rms)
+    pixels[hot] += (pixels[hot] - np.float32(dark.level)) * np.float32(ratio - 1)
+    return pixels
 
 
 def _checked(master: Master, kind: str, exposure: Exposure) -> Floats:

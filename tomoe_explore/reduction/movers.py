@@ -52,7 +52,8 @@ def find_movers(
         f, x, y, ratio = residual_peaks(block, film.packing[:2], mean, threshold, offsets, PEAKS_A_FRAME)
         parts.append((f + start, x, y, ratio))
     frame, x, y, ratio = (np.concatenate(p) for p in zip(*parts, strict=True))
-    best = np.sort(np.argsort(-ratio, kind="stable")[:POINTS_A_FILM])
+    own = np.flatnonzero(prepared.recorded[frame])  # what stands in for a lost frame is another one's
+    best = np.sort(own[np.argsort(-ratio[own], kind="stable")[:POINTS_A_FILM]])
     frame, ratio = frame[best], ratio[best]
     row = y[best].astype(np.float64)
     x_ref, y_ref = x[best] - frames.dx[frame].astype(float), row - frames.dy[frame]

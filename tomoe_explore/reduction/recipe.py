@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 from tomoe_explore import schema
 from tomoe_explore.camera import NX, NY, PIXEL_SCALE, airmass, detector_center, north_angle, scintillation
 from tomoe_explore.data import Film, Masters, Reduction, Refcat, Stack
-from tomoe_explore.errors import FilmError
+from tomoe_explore.errors import AstrometryError, FilmError, NoReferenceStarsError
 from tomoe_explore.magnitudes import flux_njy, mag_g
 from tomoe_explore.reduction import tables
 from tomoe_explore.reduction.astrometry import solve
 from tomoe_explore.reduction.calibrate import calibrate
 from tomoe_explore.reduction.detect import detect, seeing
+from tomoe_explore.reduction.epoch import check_epoch
+from tomoe_explore.reduction.frames import check_frames, fill_holes, recorded_frames, stand_in
 from tomoe_explore.reduction.movers import find_movers, measure_movers
 from tomoe_explore.reduction.photometry import annulus, photometry, stack_photometry
+from tomoe_explore.reduction.quality import check_images, check_light, check_noise, check_sky, diagnose, frame_flags
 from tomoe_explore.reduction.registration import register
 from tomoe_explore.reduction.stack import stack_film
 from tomoe_explore.reduction.targets import choose_targets
@@ -104,7 +107,7 @@ def reduce_film(
         "sources": tables.sources_table(
             measured, prepared.detections, wcs, _position_err(prepared, measured, solution)
         ),
-        "frames": tables.frames_table(measured, stack, prepared.calibration.flags),
+        "frames": tables.frames_table(measured, stack),
         "movers": movers,
         "mover_detections": mover_detections,
         "streaks": schema.empty("streaks"),
@@ -117,10 +120,17 @@ def _prepare(film: Film, masters: Masters, p: Parameters) -> Prepared:
     """Calibration, stack and detections: all that needs no reference catalog."""
     if film.exposure.kind != "object":
         raise FilmError(f"expected an object film, got DATA-TYP {film.exposure.kind} ({film.exposure.where})")
+    film, holes = fill_holes(film)
     calibration = calibrate(film, masters)
-    used = np.arange(film.n_frames) > 0
-    stack, mean = stack_film(film, calibration, used)
-    return Prepared(film, calibration, used, stack, mean, detect(stack, snr=p.detection_snr))
+    calibration = replace(calibration, bad=calibration.bad | holes)
+    recorded = recorded_frames(film)
+    check_frames(film, recorded)
+    film = stand_in(film, recorded)
+    stack, mean = stack_film(film, calibration, recorded)
+    check_sky(stack, calibration, film.exposure)
+    prepared = Prepared(film, calibration, recorded, stack, mean, detect(stack, snr=p.detection_snr))
+    check_images(prepared)
+    return prepared
 
 
 def _astrometry(prepared: Prepared, refcat: Refcat, p: Parameters) -> tuple[Refcat, Solution]:
@@ -129,10 +139,14 @@ def _astrometry(prepared: Prepared, refcat: Refcat, p: Parameters) -> tuple[Refc
     center = detector_center(e.ra, e.dec, e.detector_id)
     radius = float(np.hypot(NX, NY) / 2 * PIXEL_SCALE / 3600 + p.pointing_error_arcmin / 60 * 1.5)
     stars = refcat.near(*center, radius, e.mjd_start)
-    solution = solve(
-        prepared.detections, stars, center, north_deg=north_angle(e.ra, e.dec, e.detector_id),
-        pointing_error_arcmin=p.pointing_error_arcmin, rotation_error_deg=p.rotation_error_deg,
-    )  # fmt: skip
+    try:
+        solution = solve(
+            prepared.detections, stars, center, north_deg=north_angle(e.ra, e.dec, e.detector_id),
+            pointing_error_arcmin=p.pointing_error_arcmin, rotation_error_deg=p.rotation_error_deg,
+        )  # fmt: skip
+    except (AstrometryError, NoReferenceStarsError) as error:
+        raise diagnose(prepared, stars, error, fwhm_px=seeing(prepared.detections)) from error
+    check_epoch(prepared.detections, TanSip.from_header(solution.wcs_header), stars, e)
     return stars, solution
 
 
@@ -156,6 +170,7 @@ def _measure(
     e, stack, used = prepared.film.exposure, prepared.stack, prepared.used
     radius = _radius(stack, p)
     frames = register(prepared)
+    check_noise(prepared, frames.sky_offset)
     targets = choose_targets(prepared.detections, solution, stars, mag_limit=p.mag_limit)
     on_stack = stack_photometry(stack, targets, prepared.detections, radius)
     raw = photometry(prepared, targets, frames, on_stack, radius)
@@ -165,14 +180,17 @@ def _measure(
     mean = flux[:, used].mean(axis=1)
     growth = measure_growth(stack, targets, on_stack, radius, annulus(stack.fwhm_px))
     zero = zeropoint(targets, mean, on_stack, growth, radius)
+    loss = check_light(zero.value, e, prepared.calibration.gain)
     young = scintillation(airmass(*detector_center(e.ra, e.dec, e.detector_id), e.mjd_start), e.exptime1_s)
     twinkle = twinkling(flux[:, used], raw.variance, comparison, young)
     error = np.sqrt(raw.variance + (twinkle * np.maximum(mean, 0.0)) ** 2)
     njy = flux_njy(zero.at(targets.x, targets.y, targets.bp_rp)) * zero.aperture_correction(radius)
+    of_frames = frame_flags(frames.transparency, frames.n_stars, prepared.recorded, loss_mag=loss)
+    of_frames |= np.int32(prepared.calibration.flags)
     measured = tables.Film2Hz(
         e, reduction_id, stars.name, targets, frames, (flux * njy[:, None]).astype(np.float32),
         (error[:, None] / frames.transparency * njy[:, None]).astype(np.float32),
-        raw.background, raw.flags | on_stack.flags[:, None] | np.int32(prepared.calibration.flags), used,
+        raw.background, raw.flags | on_stack.flags[:, None] | of_frames, of_frames,
     )  # fmt: skip
     correction, calibration = zero.aperture_correction(radius), prepared.calibration
     noise = float(np.sqrt(np.median(stack.variance[::8, ::8]) * np.pi * radius**2))

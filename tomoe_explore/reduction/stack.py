@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tomoe_explore import memory
 from tomoe_explore.camera import NX, NY
-from tomoe_explore.data import BAD_PIXEL, Film, Floats, Stack
+from tomoe_explore.data import Film, Floats, Stack
 from tomoe_explore.errors import FilmShapeError
 from tomoe_explore.kernels import sums
 from tomoe_explore.reduction.values import Bools, Calibration
@@ -15,8 +14,8 @@ from tomoe_explore.reduction.values import Bools, Calibration
 MIN_FRAMES = 3  #: a film needs at least this many frames, of which the first is left out
 
 
-def stack_film(film: Film, calibration: Calibration, used: Bools) -> tuple[Stack, Floats]:
-    """Unbiased mean of the frames used, calibrated, with its variance and mask; and the mean as stored.
+def stack_film(film: Film, calibration: Calibration, recorded: Bools) -> tuple[Stack, Floats]:
+    """Unbiased mean of all recorded frames but the first, calibrated, with variance and mask; and the mean as stored.
 
     Parameters
     ----------
@@ -24,8 +23,8 @@ def stack_film(film: Film, calibration: Calibration, used: Bools) -> tuple[Stack
         Any length; read block by block.
     calibration : Calibration
         Dark and flat are applied to the sums: calibration commutes with the mean.
-    used : ndarray of bool, (n,)
-        Frames that are summed.
+    recorded : ndarray of bool, (n,)
+        Frames that were recorded.
 
     Returns
     -------
@@ -39,6 +38,7 @@ def stack_film(film: Film, calibration: Calibration, used: Bools) -> tuple[Stack
     FilmShapeError
         If fewer than two frames are used.
     """
+    used = recorded & (np.arange(film.n_frames) > 0)
     n = int(used.sum())
     if n < MIN_FRAMES - 1:
         raise FilmShapeError(
@@ -65,21 +65,10 @@ def stack_film(film: Film, calibration: Calibration, used: Bools) -> tuple[Stack
                 break
             start, block = next(blocks)
         sums.finish((reference, *running), n, film.packing[2:], images, noise, out)
-    if block.dtype == np.float32:
-        _hide_nan(out)
-    return Stack(image, variance, mask, n), mean
+    lost = tuple((np.flatnonzero(~recorded[1:]) + 1).tolist())
+    return Stack(image, variance, mask, n, lost=lost), mean
 
 
 def _first_used(film: Film, used: Bools) -> Floats:
     first = int(np.flatnonzero(used)[0])
     return (film.adu(first, first + 1)[0] - np.float32(film.bzero)) / np.float32(film.bscale)
-
-
-def _hide_nan(out: tuple[Floats, Floats, NDArray[np.uint8], Floats]) -> None:
-    """Pixels of a float film that are no number become bad pixels at the level of the sky."""
-    image, variance, mask, mean = out
-    none = ~np.isfinite(image)
-    if none.any() and not none.all():
-        for plane in (image, variance, mean):
-            plane[none] = np.median(plane[~none])
-        mask[none] = BAD_PIXEL

@@ -13,7 +13,7 @@ from tomoe_explore.camera import NY, PIXEL_SCALE
 from tomoe_explore.data import Exposure, Stack
 from tomoe_explore.ids import member_ids
 from tomoe_explore.magnitudes import mag_err, mag_g
-from tomoe_explore.reduction.values import Bools, Detections, Doubles, Floats, FrameSeries, Targets, Tracks
+from tomoe_explore.reduction.values import Detections, Doubles, Floats, FrameSeries, Targets, Tracks
 from tomoe_explore.wcs import TanSip
 
 
@@ -21,7 +21,7 @@ from tomoe_explore.wcs import TanSip
 class Film2Hz:
     """Calibrated photometry of a film and what identifies it: the input of all tables.
 
-    ``flux, flux_err`` are nJy, ``background`` ADU, ``(m, n)``; ``used`` ``(n,)`` are the frames of the stack.
+    ``flux, flux_err`` are nJy, ``background`` ADU, ``(m, n)``; ``frame_flags`` has the flags of each frame, ``(n,)``.
     """
 
     exposure: Exposure
@@ -33,17 +33,18 @@ class Film2Hz:
     flux_err: Floats
     background: Floats
     flags: NDArray[np.int32]
-    used: Bools
+    frame_flags: NDArray[np.int32]
+
+    @property
+    def recorded(self) -> NDArray[np.int64]:
+        """Numbers of the frames that were recorded: nothing is measured in the others."""
+        return np.flatnonzero(self.frame_flags & schema.Flag.LOST_FRAME == 0)
 
     @property
     def ids(self) -> dict[str, int]:
         """Exposure, detector and reduction, the same in every row."""
         e = self.exposure
         return {"exposure_id": e.exposure_id, "detector_id": e.detector_id, "reduction_id": self.reduction_id}
-
-
-#: Fewer stars than this make a frame's shift and transparency doubtful.
-FEW_STARS = 5
 
 
 def _reference(targets: Targets, refcat: str, repeat: int = 1) -> dict[str, pa.Array]:
@@ -54,9 +55,9 @@ def _reference(targets: Targets, refcat: str, repeat: int = 1) -> dict[str, pa.A
 
 
 def photometry_table(film: Film2Hz) -> pa.Table:
-    """The ``photometry`` table: every target in every frame, targets in order, frames within."""
-    t, (m, n) = film.targets, film.flux.shape
-    frame = np.arange(n)
+    """The ``photometry`` table: every target in every frame that was recorded, targets in order, frames within."""
+    t, frame = film.targets, film.recorded
+    m, n = len(t), len(frame)
     return schema.conform(
         "photometry",
         {
@@ -64,9 +65,8 @@ def photometry_table(film: Film2Hz) -> pa.Table:
             **_reference(t, film.refcat, n),
             **{name: np.repeat(getattr(t, name), n) for name in ("ra", "dec", "x", "y")},
             "mjd": film.exposure.mid_times(frame[None, :], t.y[:, None].astype(np.float64)).ravel(),
-            "flux": film.flux.ravel(), "flux_err": film.flux_err.ravel(), "background": film.background.ravel(),
-            "frame": np.tile(frame, m), "flags": film.flags.ravel(),
-            "healpix_29": np.repeat(t.healpix, n), **film.ids,
+            **{name: getattr(film, name)[:, frame].ravel() for name in ("flux", "flux_err", "background", "flags")},
+            "frame": np.tile(frame, m), "healpix_29": np.repeat(t.healpix, n), **film.ids,
         },
     )  # fmt: skip
 
@@ -77,7 +77,8 @@ def sources_table(film: Film2Hz, detections: Detections, wcs: TanSip, position_e
     Means are over the frames of the stack. ``position_err`` is arcsec a coordinate, ``(m,)``.
     """
     t, m = film.targets, len(film.targets)
-    flux, error = film.flux[:, film.used], film.flux_err[:, film.used]
+    used = film.recorded[film.recorded > 0]
+    flux, error = film.flux[:, used], film.flux_err[:, used]
     n = flux.shape[1]
     mean, mean_err = flux.mean(axis=1), np.sqrt((error**2).sum(axis=1)) / n
     shape = {}
@@ -90,10 +91,10 @@ def sources_table(film: Film2Hz, detections: Detections, wcs: TanSip, position_e
             "source_id": member_ids(film.reduction_id, m), **_reference(t, film.refcat),
             "ra": t.ra, "dec": t.dec, "ra_err": position_err, "dec_err": position_err,
             **_residuals(t, detections, wcs), "x": t.x, "y": t.y,
-            "mjd": film.exposure.mid_times(float(np.flatnonzero(film.used).mean()), t.y.astype(np.float64)),
+            "mjd": film.exposure.mid_times(float(used.mean()), t.y.astype(np.float64)),
             "flux": mean, "flux_err": mean_err, "mag": mag_g(mean), "mag_err": mag_err(mean, mean_err),
             "phot_g_mean_mag": t.ref_mag, "bp_rp": t.bp_rp, **shape, "n_frames": n, **_variability(flux, error),
-            "flags": np.bitwise_or.reduce(film.flags, axis=1), "healpix_29": t.healpix, **film.ids,
+            "flags": np.bitwise_or.reduce(film.flags[:, film.recorded], axis=1), "healpix_29": t.healpix, **film.ids,
         },
     )  # fmt: skip
 
@@ -126,23 +127,25 @@ def _variability(flux: Floats, error: Floats) -> dict[str, Floats]:
     }
 
 
-def frames_table(film: Film2Hz, stack: Stack, flags: int) -> pa.Table:
-    """The ``frames`` table; ``flags`` hold for all frames.
+def frames_table(film: Film2Hz, stack: Stack) -> pa.Table:
+    """The ``frames`` table; lost frames have NaN and their flag.
 
     ``depth`` is five times the median error of the faintest fifth of the targets: what sky and read-out leave.
     """
-    if film.frames.n_stars < FEW_STARS:
-        flags |= schema.Flag.FEW_STARS
     series, n = film.frames, film.flux.shape[1]
-    sky = stack.sky + np.median(series.sky_offset, axis=(1, 2))
     faint = np.sort(film.flux_err, axis=0)[: max(len(film.flux) // 5, 1)]
+    values = {
+        "dx": series.dx, "dy": series.dy, "fwhm": series.fwhm_px * PIXEL_SCALE,
+        "sky": stack.sky + np.median(series.sky_offset, axis=(1, 2)),
+        "transparency": series.transparency, "depth": mag_g(5 * np.median(faint, axis=0)),
+    }  # fmt: skip
+    lost = film.frame_flags & schema.Flag.LOST_FRAME > 0
     return schema.conform(
         "frames",
         {
             "frame": np.arange(n), "mjd": film.exposure.mid_times(np.arange(n), (NY - 1) / 2.0),
-            "dx": series.dx, "dy": series.dy, "fwhm": series.fwhm_px * PIXEL_SCALE, "sky": sky,
-            "transparency": series.transparency, "depth": mag_g(5 * np.median(faint, axis=0)),
-            "n_stars": series.n_stars, "flags": flags, **film.ids,
+            **{name: np.where(lost, np.nan, value) for name, value in values.items()},
+            "n_stars": np.where(lost, 0, series.n_stars), "flags": film.frame_flags, **film.ids,
         },
     )  # fmt: skip
 

@@ -85,19 +85,24 @@ class Prepared:
     Attributes
     ----------
     film, calibration, stack, detections
-        As made by the steps before.
-    used : ndarray of bool, (n,)
-        Frames in the stack: all that were recorded, but the first.
+        As made by the steps before; in place of frames that were not recorded ``film`` has their neighbours.
+    recorded : ndarray of bool, (n,)
+        Frames that were recorded.
     mean : ndarray of float32, (NY, NX)
         Mean of the frames used, as stored.
     """
 
     film: Film
     calibration: Calibration
-    used: Bools
+    recorded: Bools
     stack: Stack
     mean: Floats
     detections: Detections
+
+    @property
+    def used(self) -> Bools:
+        """Frames in the stack, ``(n,)``: those recorded, but the first."""
+        return self.recorded & (np.arange(len(self.recorded)) > 0)
 
 
 @dataclass(frozen=True)
