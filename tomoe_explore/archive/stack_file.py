@@ -119,7 +119,7 @@ def _identity(reduction: Reduction) -> Cards:
         ("TFRAME", exposure.frame_interval_s, "[s] from frame to frame"),
         ("FRAME1", first, "first frame combined, from 0"),
         ("NCOMBINE", n_frames, "frames combined"),
-        ("NLOST", len(reduction.stack.lost), "frames from FRAME1 on that were not recorded"),
+        ("NLOST", len(reduction.stack.lost), "frames that were not recorded"),
         ("COMBINE", "MEAN", "mean of the recorded frames from FRAME1 on"),
     ]  # fmt: skip
 
@@ -134,8 +134,8 @@ def _measures(reduction: Reduction) -> Cards:
         ("GAIN", stack.gain, "[e-/adu] gain of a frame"),
         ("RDNOISE", stack.read_noise_e, "[e-] noise of a dark frame"),
         ("APRADIUS", stack.aperture_px, "[pixel] radius of the 2 Hz photometry"),
-        ("APCORR", stack.aperture_correction, "all light over the light within APRADIUS"),
-        ("SCINT", stack.scintillation, "relative rms of a star in a frame beyond photons"),
+        ("APCORR", stack.aperture_correction, "all light over light in APRADIUS"),
+        ("SCINT", stack.scintillation, "relative rms of a star in a frame, by air"),
         ("FWHM", stack.fwhm_px * camera.PIXEL_SCALE, "[arcsec] of star images"),
         ("SKY", stack.sky, "[adu] sky of a frame"),
         ("DEPTH", stack.depth, "[mag] point source at 5 sigma"),

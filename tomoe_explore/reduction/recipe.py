@@ -14,7 +14,7 @@ from tomoe_explore import schema
 from tomoe_explore.camera import NX, NY, PIXEL_SCALE, airmass, detector_center, north_angle, scintillation
 from tomoe_explore.data import Film, Masters, Reduction, Refcat, Stack
 from tomoe_explore.errors import AstrometryError, FilmError, NoReferenceStarsError
-from tomoe_explore.magnitudes import flux_njy, mag_g
+from tomoe_explore.magnitudes import flux_njy
 from tomoe_explore.reduction import tables
 from tomoe_explore.reduction.astrometry import solve
 from tomoe_explore.reduction.calibrate import calibrate
@@ -193,12 +193,12 @@ def _measure(
         raw.background, raw.flags | on_stack.flags[:, None] | of_frames, of_frames,
     )  # fmt: skip
     correction, calibration = zero.aperture_correction(radius), prepared.calibration
-    noise = float(np.sqrt(np.median(stack.variance[::8, ::8]) * np.pi * radius**2))
     stack = replace(
-        stack, zeropoint=zero.value, zeropoint_err=zero.error, depth=float(mag_g(5 * noise * zero.njy * correction)),
+        stack, zeropoint=zero.value, zeropoint_err=zero.error,
         gain=calibration.gain, read_noise_e=calibration.read_noise * calibration.gain, aperture_px=radius,
         aperture_correction=correction, scintillation=twinkle,
     )  # fmt: skip
+    stack = replace(stack, depth=float(tables.depth(stack, np.median(stack.variance[::8, ::8]))))
     return measured, stack, zero
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tomoe_explore import schema
 from tomoe_explore.camera import NY, PIXEL_SCALE
@@ -130,14 +130,15 @@ def _variability(flux: Floats, error: Floats) -> dict[str, Floats]:
 def frames_table(film: Film2Hz, stack: Stack) -> pa.Table:
     """The ``frames`` table; lost frames have NaN and their flag.
 
-    ``depth`` is five times the median error of the faintest fifth of the targets: what sky and read-out leave.
+    ``depth`` is that of a point source five times above the noise of sky and read-out in the photometry's aperture.
     """
     series, n = film.frames, film.flux.shape[1]
-    faint = np.sort(film.flux_err, axis=0)[: max(len(film.flux) // 5, 1)]
+    offset = np.median(series.sky_offset, axis=(1, 2))
+    variance = np.maximum(float(np.median(stack.variance[::8, ::8])) * stack.n_frames + offset / stack.gain, 0.0)
     values = {
         "dx": series.dx, "dy": series.dy, "fwhm": series.fwhm_px * PIXEL_SCALE,
-        "sky": stack.sky + np.median(series.sky_offset, axis=(1, 2)),
-        "transparency": series.transparency, "depth": mag_g(5 * np.median(faint, axis=0)),
+        "sky": stack.sky + offset, "transparency": series.transparency,
+        "depth": depth(stack, variance) + 2.5 * np.log10(series.transparency),
     }  # fmt: skip
     lost = film.frame_flags & schema.Flag.LOST_FRAME > 0
     return schema.conform(
@@ -148,6 +149,15 @@ def frames_table(film: Film2Hz, stack: Stack) -> pa.Table:
             "n_stars": np.where(lost, 0, series.n_stars), "flags": film.frame_flags, **film.ids,
         },
     )  # fmt: skip
+
+
+def depth(stack: Stack, variance: ArrayLike) -> Doubles:
+    """Gaia G of a point source at five times the noise in its aperture, for a variance a pixel, ADU^2.
+
+    The soft edge of an aperture takes a sixth of its circumference off the sum of squared weights.
+    """
+    weights = np.pi * stack.aperture_px**2 - np.pi * stack.aperture_px / 3
+    return stack.zeropoint - 2.5 * np.log10(5 * np.sqrt(weights * np.asarray(variance)) * stack.aperture_correction)
 
 
 def movers_tables(
