@@ -28,7 +28,7 @@ from parts.scores import (
     scatter_model,
     stack_snr,
 )
-from tomoe_explore.camera import NX, NY, ROW_TIME_S, SATURATION_ADU
+from tomoe_explore.camera import COLOR_PIVOT, NX, NY, ROW_TIME_S, SATURATION_ADU
 from tomoe_explore.data import Reduction
 from tomoe_explore.reduction.detect import detect
 from tomoe_explore.reduction.recipe import Parameters
@@ -106,7 +106,8 @@ class Scene:
 def scene(truth: FilmTruth, n_frames: int) -> Scene:
     """The scene of a film whose stack has so many frames."""
     h, stars, frames = truth.hidden, truth.stars, truth.frames
-    electrons = 10 ** (-0.4 * (stars["phot_g_mean_mag"] - h["zeropoint"])) * h["gain"]
+    color = np.nan_to_num(stars["bp_rp"], nan=COLOR_PIVOT) - COLOR_PIVOT
+    electrons = 10 ** (-0.4 * (stars["phot_g_mean_mag"] + h["color_term"] * color - h["zeropoint"])) * h["gain"]
     fwhm_px = frames["fwhm"] / h["scale"]
     sky = float(frames["sky"].mean())
     noise_e = float(np.sqrt(sky * h["gain"] + h["read_noise_e"] ** 2))

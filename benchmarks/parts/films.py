@@ -183,7 +183,7 @@ def film_truth(night: Simulation, exposure_id: int) -> FilmTruth:
     """The truth about one exposure of a night of one detector."""
     told = json.loads((night.out / "truth" / "hidden.json").read_text())
     (hidden,) = (row for row in told if row["exposure_id"] == exposure_id)
-    names = ("ref_id", "ra", "dec", "phot_g_mean_mag", "x", "y", "flux", "is_variable")
+    names = ("ref_id", "ra", "dec", "phot_g_mean_mag", "bp_rp", "x", "y", "flux", "is_variable")
     stars = _columns(night.truth("stars"), exposure_id, names)
     frames = _columns(night.truth("frames"), exposure_id, ("frame", "mjd", "dx", "dy", "fwhm", "sky", "transparency"))
     streaks = _columns(night.truth("streaks"), exposure_id, ("x1", "y1", "x2", "y2"))
