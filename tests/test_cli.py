@@ -94,7 +94,7 @@ def test_exit_status(archive: Archive, tmp_path: Path) -> None:
     for wrong in (
         ("reduce",), ("nonsense",), ("search", "--nigth", "2020-08-14"), ("search", "--night", "tomorrow"),
         ("lightcurve", "here"), ("simulate", tmp_path / "x", "--detectors", "one"),
-        ("simulate", tmp_path / "x", "--detectors", "117"),
+        ("simulate", tmp_path / "x", "--detectors", "117"), ("simulate", tmp_path / "x", "--mistake", "sleep"),
     ):  # fmt: skip
         assert tomoe("--archive", archive.root, *wrong).exit_code == 2, wrong
     assert not (tmp_path / "x").exists()
@@ -125,10 +125,13 @@ def test_init_leaves_an_archive_as_it_is(archive: Archive) -> None:
 
 def test_simulate(tmp_path: Path) -> None:
     made = as_json("simulate", tmp_path / "raw", "--detectors", "112", "--exposures", 1, "--frames", 2,
-                   "--center", "310.0,-12.0", "--movers", 0)  # fmt: skip
-    assert [len(made[k]) for k in ("films", "darks", "flats")] == [1, 1, 1]
+                   "--center", "310.0,-12.0", "--movers", 0, "--seeing", 3.0, "--moon", 0.5, "--cloud", 0.1,
+                   "--gain", "mid", "--mistake", "no-flat", "--workers", 1)  # fmt: skip
+    assert [len(made[k]) for k in ("films", "darks", "flats")] == [1, 1, 0]
     assert all(Path(p).is_file() for p in [*made["films"], made["refcat"]])
     assert (Path(made["truth"]) / "stars.parquet").is_file()
+    (hidden,) = json.loads((Path(made["truth"]) / "hidden.json").read_text())
+    assert (hidden["mistake"], hidden["gain_mode"], hidden["cloud"]) == ("no-flat", "mid", 0.1)
 
 
 def test_refcat_import(archive: Archive, tmp_path: Path, small_night: Path) -> None:

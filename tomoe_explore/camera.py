@@ -32,7 +32,7 @@ PIXEL_SCALE = 1.189  #: arcsec a pixel
 SATURATION_ADU = 32_000.0  #: *assumed*: largest level above bias that the readout can give
 SAFE_FRACTION = 0.9  #: *assumed*: full wells scatter from sensor to sensor; up to this part none is saturated
 BAND_NM = (350.0, 700.0)
-COLOR_PIVOT = 0.8  #: bp_rp, mag, of the star whose Gaia G a zero point gives; the unfiltered band is wider than G
+COLOR_PIVOT = 0.8  #: the band is not Gaia's: a zero point is that of a star of this BP - RP (about the Sun's), mag
 
 # --- shutter -------------------------------------------------------------------------------------
 ROW_TIME_S = 0.00041475  #: TRLSTEP1: row n+1 starts this much after row n (row 0 first: *assumed*)

@@ -168,7 +168,7 @@ COLUMNS: tuple[tuple[str, str, str, str, str], ...] = (
     ("y2", "float32", "pix", "pos.cartesian.y;instr.det", "Row of the last end"),
     ("length", "float32", "arcsec", "phys.angSize", "Length between the ends"),
     ("width", "float32", "arcsec", "phys.angSize", "Full width at half maximum across the streak"),
-    ("class", "string", "", "src.class", "meteor, satellite or unknown"),
+    ("class", "string", "", "src.class", "meteor, satellite, unknown; glint in a simulation"),
     # --- exposures --------------------------------------------------------------------------------
     ("object", "string", "", "meta.id;src", "OBJECT of the header"),
     ("project", "string", "", "meta.id;obs.proposal", "PROJECT of the header"),

@@ -15,10 +15,14 @@ from astropy.io import fits
 
 from tomoe_explore.simulate import Simulation, simulate
 from tomoe_explore.simulate.atmosphere import Atmosphere
+from tomoe_explore.simulate.cloud import Cloud
+from tomoe_explore.simulate.defects import Telegraph
 from tomoe_explore.simulate.exposure import FilmSetup
 from tomoe_explore.simulate.header import ExposureSetup
+from tomoe_explore.simulate.motion import Motion, Tilt
+from tomoe_explore.simulate.optics import PERFECT
 from tomoe_explore.simulate.projection import Projection
-from tomoe_explore.simulate.sensor import Sensor
+from tomoe_explore.simulate.sensor import Pixels, Sensor
 
 FRAMES = 8
 
@@ -50,8 +54,11 @@ def quiet_film() -> FilmSetup:
     """A film without jitter, clouds or twinkling, on a perfect detector turned by 0.2 deg."""
     n = 4
     setup = ExposureSetup(357754, "object", "2020-08-14", 50_000_000_000, n, 0.5, 312.0, -12.0, 290.0, 1)
-    still = np.zeros(n)
-    air = Atmosphere(1.0, 3.5, 20.0, np.full(n, 3.0), still, still, np.ones(n), 0.0)
+    still = Motion(np.zeros((2, 4000)), (0.0, 0.0), 0.0)
+    clear = Cloud(0.0, np.zeros((1, 3)), (0.0, 0.0))
+    air = Atmosphere(1.0, (0.0, 1.0), 3.5, 20.0, (0.0, 0.0), np.full(n, 3.0), np.ones(n), clear, still, 0.0)
     ones = np.ones((1128, 2000), dtype=np.float32)
-    sensor = Sensor(112, 0.23, 2.0, 6000.0, 24.95, 0.2, 1.189, (0.0, 0.0), ones, ones)
-    return FilmSetup(setup, air, sensor, Projection(312.0, -12.0, -1.2, 1.4, 0.2))
+    pixels = Pixels(ones, ones, ones, Telegraph(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0)))
+    sensor = Sensor(112, "high", 0.23, 2.0, 6000.0, 0.0, 24.95, 0.0, 0.2, 1.189, (0.0, 0.0), PERFECT, pixels)
+    projection = Projection(312.0, -12.0, -1.2, 1.4, 0.2)
+    return FilmSetup(setup, air, sensor, projection, Tilt(0.0, np.zeros((n, 2, 1, 3))), 1)

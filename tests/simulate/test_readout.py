@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tomoe_explore.simulate.psf import add_stars, line_peak, moffat_alpha
-from tomoe_explore.simulate.readout import noisy_electrons, read_out
-from tomoe_explore.simulate.sensor import ZEROPOINT_E_S
+from tomoe_explore.simulate.readout import add_levels, noisy_electrons, read_out
 
 
 @pytest.mark.parametrize("mean", [0.05, 1.0, 8.0, 70.0, 3500.0])
@@ -33,60 +31,36 @@ def test_noise_is_distributed_as_poisson_plus_gauss() -> None:
         assert stats.ks_2samp(true, ours).statistic < 0.006  # 1 % of equal samples of this size exceed 0.005
 
 
+def _read(charge: np.ndarray, electronics: tuple[float, float, float, float], *, rows: float = 0.0, z: float = 0.0):
+    """One row of light-sensitive pixels and two reference columns, with a read noise of 2 electrons."""
+    size = (1, charge.shape[1] + 2)
+    out = np.empty(size, dtype=np.int16)
+    deviates = np.full(size[1] + 3, z, dtype=np.float32), np.array([3]), np.ones(1, dtype=np.float32)
+    noise = np.full(size, 2.0, dtype=np.float32)
+    read_out(charge, noise, deviates, np.full(1, rows, dtype=np.float32), electronics, out)
+    return out
+
+
 def test_readout_clips_and_swaps_bytes() -> None:
-    light = np.array([[0.0, 1000.0, 1e6]], dtype=np.float32)
-    ones, zeros = np.ones_like(light), np.zeros_like(light)
-    out = np.empty((1, 5), dtype=np.int16)
-    read_out(light, ones, zeros, np.zeros((1, 5), dtype=np.float32), (0.5, 2.0, 6000.0, 32000.0), out)
-    assert out.view(">i2").tolist() == [[0, 2000, 12000, 0, 0]]
-    read_out(light, ones, zeros, np.full((1, 5), -1.0, dtype=np.float32), (0.5, 2.0, 6000.0, 32000.0), out)
-    adu = out.view(">i2")[0]
-    assert adu[0] == -4
-    assert adu[3] == -4
-    assert adu[4] == -4
-    read_out(light, ones, zeros, np.zeros((1, 5), dtype=np.float32), (0.1, 2.0, 6000.0, 32000.0), out)
-    assert out.view(">i2")[0, 2] == 32000
+    charge = np.array([[0.0, 1000.0, 1e6]], dtype=np.float32)
+    assert _read(charge, (0.5, 6000.0, 0.0, 32000.0)).view(">i2").tolist() == [[0, 2000, 12000, 0, 0]]
+    adu = _read(charge, (0.5, 6000.0, 0.0, 32000.0), z=-1.0).view(">i2")[0]
+    assert adu[0] == adu[3] == adu[4] == -4
+    assert _read(charge, (0.1, 6000.0, 0.0, 32000.0)).view(">i2")[0, 2] == 32000
 
 
-def test_star_image_holds_its_light_and_is_centred() -> None:
-    image = np.zeros((101, 121), dtype=np.float32)
-    add_stars(image, np.array([60.3]), np.array([49.8]), np.array([1e6]), (3.0, 3.5, 1e-4))
-    total = image.sum(dtype=float)
-    assert total == pytest.approx(1e6, rel=2e-4)
-    assert (image.sum(axis=0, dtype=float) * np.arange(121)).sum() / total == pytest.approx(60.3, abs=2e-3)
-    assert (image.sum(axis=1, dtype=float) * np.arange(101)).sum() / total == pytest.approx(49.8, abs=2e-3)
+def test_a_rows_level_is_in_pixels_and_reference_columns() -> None:
+    charge = np.array([[0.0, 1000.0]], dtype=np.float32)
+    assert _read(charge, (0.5, 6000.0, 0.0, 32000.0), rows=3.0).view(">i2").tolist() == [[3, 2003, 3, 3]]
 
 
-def test_star_image_matches_a_finely_integrated_moffat() -> None:
-    image = np.zeros((21, 21), dtype=np.float32)
-    add_stars(image, np.array([10.2]), np.array([9.6]), np.array([1.0]), (2.6, 3.0, 1e-9))
-    fine = (np.arange(21 * 50) + 0.5) / 50 - 0.5
-    alpha = moffat_alpha(2.6, 3.0)
-    r2 = (fine[None, :] - 10.2) ** 2 + (fine[:, None] - 9.6) ** 2
-    truth = 2.0 / (np.pi * alpha**2) * (1 + r2 / alpha**2) ** -3.0
-    truth = truth.reshape(21, 50, 21, 50).mean(axis=(1, 3))
-    assert np.abs(image - truth).max() < 0.004 * truth.max()
+def test_a_full_pixel_loses_what_the_nonlinearity_says_and_a_half_full_one_a_quarter() -> None:
+    charge = np.array([[0.0, 3000.0, 6000.0, 9000.0]], dtype=np.float32)
+    adu = _read(charge, (0.25, 6000.0, 0.02, 32000.0)).view(">i2")[0, :4]
+    assert np.abs(adu - [0, 12000 - 120, 24000 - 480, 24000 - 480]).max() <= 1
 
 
-def test_line_peak_is_the_integral_of_the_profile() -> None:
-    along = np.linspace(-200, 200, 400001)
-    alpha, beta = moffat_alpha(3.0, 3.5), 3.5
-    profile = (beta - 1) / (np.pi * alpha**2) * (1 + along**2 / alpha**2) ** -beta
-    assert line_peak(3.0, 3.5) == pytest.approx(np.trapezoid(profile, along), rel=1e-4)
-
-
-def test_zeropoint_gives_the_published_saturation_and_depth() -> None:
-    """High gain: 12.2 mag saturates in 3.5 arcsec seeing; 18.5 mag has 5 sigma in 0.5 s in good seeing, sky 20."""
-    sky = 10 ** (0.4 * (ZEROPOINT_E_S - 20.0 + 2.5 * np.log10(1.189**2))) * 0.5
-
-    def star(seeing_arcsec: float) -> np.ndarray:
-        image = np.zeros((41, 41), dtype=np.float32)
-        add_stars(image, np.array([20.0]), np.array([20.0]), np.array([1.0]), (seeing_arcsec / 1.189, 3.5, 1e-9))
-        return image.astype(float)
-
-    saturated = ZEROPOINT_E_S - 2.5 * np.log10((6000 - sky) / star(3.5).max() / 0.5)
-    assert saturated == pytest.approx(12.2, abs=0.1)
-    mags = np.linspace(17.5, 19.5, 201)
-    electrons = 10 ** (0.4 * (ZEROPOINT_E_S - mags)) * 0.5
-    best = [np.sqrt((e**2 * star(3.0) ** 2 / (sky + 4.0 + e * star(3.0))).sum()) for e in electrons]
-    assert np.interp(-5.0, -np.array(best), mags) == pytest.approx(18.5, abs=0.12)
+def test_levels_are_added_in_adu() -> None:
+    frame = np.array([[100, -5, 31990]], dtype=">i2").view(np.int16)
+    add_levels(frame, np.array([1, 2]), np.array([300.4, 20.0], dtype=np.float32), 32000.0)
+    assert frame.view(">i2").tolist() == [[100, 295, 32000]]

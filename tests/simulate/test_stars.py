@@ -4,23 +4,47 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy import stats
 
 from tomoe_explore.errors import RefcatError
-from tomoe_explore.simulate.stars import Stars, middle, observed_catalog, read_stars, synthetic_stars, with_faint_stars
+from tomoe_explore.simulate.observer import MAG_ERROR, POSITION_ERROR_MAS, catalog_error, observed_catalog
+from tomoe_explore.simulate.stars import (
+    Stars,
+    depth,
+    middle,
+    read_stars,
+    synthetic_stars,
+    with_colors,
+    with_faint_stars,
+)
 
 
 def test_synthetic_counts_are_realistic() -> None:
     stars = synthetic_stars(1, [(310.0, -12.0)], 1.0)
     assert (stars.mag < 16).sum() / np.pi == pytest.approx(1096, rel=0.06)
-    assert len(stars) / np.pi == pytest.approx(4400, rel=0.04)
-    assert stars.mag.max() <= 18.5
+    assert (stars.mag < 18.5).sum() / np.pi == pytest.approx(4400, rel=0.04)
+    assert len(stars) / np.pi == pytest.approx(8472, rel=0.03)
+    assert stars.mag.max() <= 20.0
+
+
+def test_colors_are_as_wide_as_gaias_and_redder_for_the_faint(shared_data) -> None:
+    """To the sixteenth magnitude real Gaia stars tell; fainter ones are to be redder."""
+    table = shared_data / "stars" / "gaia_dr2_ra309-318_dec-16--8_g16.parquet"
+    real = read_stars(table).bp_rp
+    real = real[np.isfinite(real)]
+    stars = synthetic_stars(1, [(310.0, -12.0)], 1.0)
+    bright = stars.bp_rp[stars.mag < 16]
+    if len(real):
+        assert np.median(bright) == pytest.approx(np.median(real), abs=0.15)
+        assert bright.std() == pytest.approx(real.std(), rel=0.3)
+    assert stars.bp_rp[stars.mag > 19].mean() > bright.mean() + 0.1
 
 
 @pytest.mark.parametrize(("ra", "dec"), [(0.1, 0.0), (200.0, 61.3), (10.0, 89.0), (359.9, -89.5)])
 def test_synthetic_sky_has_no_holes(ra: float, dec: float) -> None:
     """Quarters of the circle hold equal numbers, also across RA 0 and near the poles."""
     stars = synthetic_stars(2, [(ra, dec)], 1.0)
-    assert len(stars) == pytest.approx(4400 * np.pi, rel=0.05)
+    assert len(stars) == pytest.approx(8472 * np.pi, rel=0.05)
     d, a, d0 = np.radians(stars.dec), np.radians(stars.ra - ra), np.radians(dec)
     east = np.cos(d) * np.sin(a)
     north = np.cos(d0) * np.sin(d) - np.sin(d0) * np.cos(d) * np.cos(a)
@@ -55,18 +79,39 @@ def test_proper_motion_moves_stars() -> None:
     assert (dec[0] - 60.0) * 3600 == pytest.approx(-5.0, rel=1e-6)
 
 
-def test_observer_has_errors_and_gaps() -> None:
+def test_observer_has_gaps_an_end_and_errors_that_grow() -> None:
     stars = synthetic_stars(1, [(310.0, -12.0)], 1.0)
     catalog, known = observed_catalog(1, stars)
-    assert 0.003 < 1 - known.mean() < 0.03
+    within = stars.mag <= 18.5
+    assert 0.003 < 1 - known[within].mean() < 0.03
     assert known[stars.mag < 15].all()
+    assert not known[~within].any()
     seen = catalog.to_pandas().set_index("source_id").loc[stars.source_id[known]]
     true = stars[known]
-    east = (seen.ra.to_numpy() - true.ra) * np.cos(np.radians(true.dec)) * 3.6e6
-    assert east.std() == pytest.approx(20.0, rel=0.05)
-    assert abs(east.mean()) < 1.0
-    assert ((seen.dec.to_numpy() - true.dec) * 3.6e6).std() == pytest.approx(20.0, rel=0.05)
-    assert (seen.phot_g_mean_mag.to_numpy() - true.mag).std() == pytest.approx(0.01, rel=0.05)
+    assert seen.bp_rp.isna().mean() == pytest.approx(0.02, abs=0.005)
+    assert np.array_equal(seen.bp_rp.dropna(), true.bp_rp[seen.bp_rp.notna()].astype(np.float32))
+    pulls = {
+        "ra": (seen.ra.to_numpy() - true.ra) * np.cos(np.radians(true.dec)) * 3.6e6,
+        "dec": (seen.dec.to_numpy() - true.dec) * 3.6e6,
+    }
+    for residual in pulls.values():
+        pull = residual / catalog_error(POSITION_ERROR_MAS, true.mag)
+        assert pull.std() == pytest.approx(1.0, rel=0.03)
+        assert residual[true.mag > 18].std() > 5 * residual[true.mag < 14].std()
+    pull = (seen.phot_g_mean_mag.to_numpy() - true.mag) / catalog_error(MAG_ERROR, true.mag)
+    assert pull.std() == pytest.approx(1.0, rel=0.03)
+
+
+def test_a_drawn_color_is_unknown_to_the_observer_and_the_stars_own() -> None:
+    stars = synthetic_stars(1, [(310.0, -12.0)], 0.5)
+    unknown = Stars(*(getattr(stars, n) for n in list(Stars.__dataclass_fields__)[:-1]), np.full(len(stars), np.nan))
+    colored = with_colors(1, unknown)
+    some = with_colors(1, unknown[10:20])
+    assert np.array_equal(some.bp_rp, colored.bp_rp[10:20])
+    assert np.abs(np.corrcoef(colored.bp_rp, stars.bp_rp)[0, 1]) < 0.05
+    assert stats.ks_2samp(colored.bp_rp, stars.bp_rp).pvalue > 1e-3
+    catalog, _ = observed_catalog(1, colored, np.zeros(len(stars), dtype=bool))
+    assert catalog["bp_rp"].null_count == catalog.num_rows
 
 
 def test_no_star_near_is_an_error() -> None:
@@ -74,17 +119,34 @@ def test_no_star_near_is_an_error() -> None:
         observed_catalog(1, synthetic_stars(1, [(310.0, -12.0)], 0.2).near([(10.0, 50.0)], 1.0))
 
 
-def test_faint_stars_fill_a_table_that_ends_bright(shared_data, tmp_path) -> None:
-    table = shared_data / "stars" / "gaia_dr2_ra309-318_dec-16--8_g16.parquet"
-    bright = read_stars(table).near([(313.0, -12.0)], 1.0)
-    faint = synthetic_stars(1, [(313.0, -12.0)], 1.0)
-    both = with_faint_stars(bright, faint)
-    assert (both.mag < 16.0).sum() == (bright.mag < 16.0).sum()
-    jump = ((both.mag > 16.0) & (both.mag < 16.5)).sum() / ((both.mag > 15.5) & (both.mag <= 16.0)).sum()
-    assert 1.1 < jump < 1.7
-    assert len(np.unique(both.star_id)) == len(both)
-    assert len(np.unique(both.source_id)) == len(both)
-    assert with_faint_stars(faint, faint) is faint
+@pytest.mark.parametrize(
+    ("name", "center", "ends", "per_degree"),
+    [
+        ("gaia_dr2_ra309-318_dec-16--8_g16", (313.0, -12.0), 16.0, 1090),
+        ("gaia_dr3_ra6.3_dec61.3_g18.5", (6.3, 61.33), 18.5, 24800),
+    ],
+)
+def test_faint_stars_continue_a_table_at_its_density(shared_data, name, center, ends, per_degree) -> None:
+    table = read_stars(shared_data / "stars" / f"{name}.parquet")
+    complete, density = depth(table)
+    assert complete == ends
+    assert density * synthetic_counts(ends) == pytest.approx(per_degree, rel=0.2)
+    both = with_faint_stars(table, 1, [center], 0.2)
+    near = table.near([center], 0.2)
+    assert (both.mag <= ends).sum() == len(near)
+    added, last = ((both.mag > low) & (both.mag <= low + 0.5) for low in (ends, ends - 0.5))
+    assert added.sum() / last.sum() == pytest.approx(1.25, abs=0.3)
+    assert both.mag.max() == pytest.approx(20.0, abs=0.01)
+    assert len(np.unique(both.star_id)) == len(np.unique(both.source_id)) == len(both)
+
+
+def synthetic_counts(mag: float) -> float:
+    return 10 ** (3.04 + 0.27 * (mag - 16) - 0.012 * (mag - 16) ** 2)
+
+
+def test_a_table_that_is_deep_enough_stays_as_it_is() -> None:
+    deep = synthetic_stars(1, [(313.0, -12.0)], 0.5)
+    assert len(with_faint_stars(deep, 1, [(313.0, -12.0)], 0.4)) == len(deep.near([(313.0, -12.0)], 0.4))
 
 
 def test_a_table_without_motions_stands_still(tmp_path) -> None:

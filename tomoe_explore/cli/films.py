@@ -31,6 +31,16 @@ def simulate(
     movers: Annotated[int, typer.Option(help="Moving objects a detector.")] = 1,
     streaks: Annotated[int, typer.Option(help="Streaks a film.")] = 1,
     flares: Annotated[int, typer.Option(help="Flaring stars a detector.")] = 0,
+    seeing: Annotated[
+        float | None, typer.Option(metavar="ARCSEC", help="Width of star images. [default: 2.5 to 4.5]")
+    ] = None,
+    moon: Annotated[float, typer.Option(help="Moonlight, 0 to 1.")] = 0.0,
+    cloud: Annotated[float, typer.Option(metavar="MAG", help="Typical extinction by passing clouds.")] = 0.0,
+    mistake: Annotated[
+        str | None, typer.Option(metavar="NAME", help="An observer's mistake: dome, twilight, defocus, pointing, …")
+    ] = None,
+    gain: Annotated[str, typer.Option(metavar="MODE", help="Gain mode: high, mid or low.")] = "high",
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes; the films do not depend on it.")] = 1,
     quiet: Quiet = False,
     archive: ArchiveOption = None,
     as_json: JsonOption = False,
@@ -45,8 +55,8 @@ def simulate(
 
     night_made = make(
         out, night=night, detectors=_numbers(detectors, "--detectors"), exposures=exposures, frames=frames,
-        seed=seed, stars=stars, center=_center(center), movers=movers, streaks=streaks, flares=flares,
-        progress=not quiet,
+        seed=seed, stars=stars, center=_center(center), movers=movers, streaks=streaks, flares=flares, seeing=seeing,
+        moon=moon, cloud=cloud, mistake=mistake, gain=gain, workers=workers, progress=not quiet,
     )  # fmt: skip
     if not wants_json(as_json):
         typer.echo(repr(night_made))

@@ -1,30 +1,27 @@
-"""One film: what its detector sees in one exposure, and the truth about it."""
+"""One film: what its detector sees in one exposure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from tomoe_explore.camera import NX, NY
-from tomoe_explore.magnitudes import flux_njy
+from tomoe_explore.camera import COLOR_PIVOT, NX, NY, PIXEL_SCALE, ROW_TIME_S
 from tomoe_explore.simulate.atmosphere import Atmosphere
 from tomoe_explore.simulate.draws import generator
-from tomoe_explore.simulate.film import Trail
 from tomoe_explore.simulate.header import ExposureSetup
-from tomoe_explore.simulate.movers import Mover
+from tomoe_explore.simulate.motion import Motion, Tilt
 from tomoe_explore.simulate.projection import Projection
+from tomoe_explore.simulate.psf import mean_fwhm, shape_matrix
 from tomoe_explore.simulate.sensor import Sensor
-from tomoe_explore.simulate.stars import Stars
-from tomoe_explore.simulate.streaks import StreakTrack
-from tomoe_explore.simulate.truth import TruthTables
-from tomoe_explore.simulate.variables import Variation
 
 Array = NDArray[np.float64]
-_MARGIN_PX = 60.0  #: stars this far outside still throw light on the detector
+
+TWILIGHT_PART = (0.4, 0.65)  #: of the full well that the sky fills at the start of a film in ``twilight``
+TWILIGHT_RISE = 0.01  #: relative rise of its sky in a second
+DEFOCUS_ARCSEC = (12.0, 20.0)  #: outer diameter of star images in ``defocus``
+OBSTRUCTION = 0.4  #: *assumed*: diameter of the hole in them over that
 
 
 @dataclass(frozen=True)
@@ -36,12 +33,19 @@ class FilmSetup:
     setup, air, sensor : ExposureSetup, Atmosphere, Sensor
     projection : Projection
         The true one.
+    tilt : Tilt
+    seed : int
+    mistake : str or None
+        One of ``conditions.MISTAKES``.
     """
 
     setup: ExposureSetup
     air: Atmosphere
     sensor: Sensor
     projection: Projection
+    tilt: Tilt
+    seed: int
+    mistake: str | None = None
 
     @property
     def keys(self) -> dict[str, int]:
@@ -49,165 +53,142 @@ class FilmSetup:
         return {"exposure_id": self.setup.exposure_id, "detector_id": self.sensor.detector_id}
 
     @property
-    def clear(self) -> Array:
-        """Transparency of the frames that a stack uses (all but frame 0)."""
-        return self.air.transparency[1:] if self.setup.n_frames > 1 else self.air.transparency
+    def closed(self) -> bool:
+        """Whether the dome is shut."""
+        return self.mistake == "dome"
 
     @property
-    def sky_electrons(self) -> float:
-        """Sky electrons a perfect pixel and frame."""
-        mag = self.air.sky_mag - 2.5 * np.log10(self.projection.scale**2)
-        return float(10.0 ** (0.4 * (self.sensor.zeropoint_e_s - mag)) * self.setup.exptime1_s)
+    def start_s(self) -> Array:
+        """Second at which row 0 of each frame starts to be exposed."""
+        return np.asarray(np.arange(self.setup.n_frames) * self.setup.frame_interval_s, dtype=np.float64)
+
+    # --- light --------------------------------------------------------------------------------------
+    def passed(self, frame: ArrayLike, x: ArrayLike, y: ArrayLike) -> Array:
+        """Transparency in frames at pixels (clouds, and what all detectors lose); they broadcast."""
+        if self.closed:
+            return np.zeros(np.broadcast(frame, x, y).shape)
+        seconds = np.asarray(frame) * self.setup.frame_interval_s
+        clouds = self.air.cloud.transparency(seconds, *self.projection.plane(x, y))
+        return np.asarray(clouds * self.air.gray[np.asarray(frame)])
+
+    @property
+    def transparency(self) -> Array:
+        """Transparency of each frame at the detector's centre."""
+        return self.passed(np.arange(self.setup.n_frames), (NX - 1) / 2, (NY - 1) / 2)
+
+    @property
+    def clear(self) -> float:
+        """Mean transparency of the frames that a stack uses (all but frame 0)."""
+        return float(self.transparency[min(1, self.setup.n_frames - 1) :].mean())
+
+    @property
+    def sky_electrons(self) -> Array:
+        """Sky electrons of a perfect pixel at the detector's centre, in each frame."""
+        if self.closed:
+            return np.zeros(self.setup.n_frames)
+        if self.mistake == "twilight":
+            rng = generator(self.seed, "twilight", self.setup.exposure_id)
+            return self.sensor.full_well_e * rng.uniform(*TWILIGHT_PART) * np.exp(TWILIGHT_RISE * self.start_s)
+        return np.full(self.setup.n_frames, sky_electrons(self.air, self.setup, self.sensor.zeropoint_e_s))
 
     @property
     def noise_electrons(self) -> float:
         """Noise of an empty pixel of median response in one frame."""
-        return float(np.sqrt(self.sky_electrons * self.sensor.median_response + self.sensor.read_noise_e**2))
+        sky = float(self.sky_electrons.mean())
+        return float(np.sqrt(sky * self.sensor.median_response + self.sensor.read_noise_e**2))
 
     @property
     def zeropoint(self) -> float:
-        """Gaia G (Vega) of 1 ADU a frame on flat-fielded frames (flat of median 1), in the film's mean transparency."""
-        electrons = self.setup.exptime1_s * self.sensor.median_response * float(self.clear.mean()) / self.sensor.gain
-        return float(self.sensor.zeropoint_e_s - self.air.extinction_mag + 2.5 * np.log10(electrons))
+        """Gaia G (Vega) of 1 ADU a frame of a star of ``COLOR_PIVOT`` on flat-fielded frames (flat of median 1).
 
-    def electrons_per_s(self, mag: Array | float) -> Array:
+        In the film's mean transparency, at the detector's centre.
+        """
+        electrons = self.setup.exptime1_s * self.sensor.median_response * self.clear / self.sensor.gain
+        return float(self.sensor.zeropoint_e_s - self.air.extinction_mag + 2.5 * np.log10(max(electrons, 1e-30)))
+
+    def electrons_per_s(self, mag: ArrayLike, bp_rp: ArrayLike = COLOR_PIVOT) -> Array:
         """Of a star through the film's air at transparency 1, on a perfect pixel."""
-        return np.asarray(10.0 ** (0.4 * (self.sensor.zeropoint_e_s - self.air.extinction_mag - np.asarray(mag))))
+        dimmed = np.asarray(mag, float) + self.sensor.color_term * (np.asarray(bp_rp, float) - COLOR_PIVOT)
+        return np.asarray(10.0 ** (0.4 * (self.sensor.zeropoint_e_s - self.air.extinction_mag - dimmed)))
+
+    def twinkle(self, thing: str, number: int, n: int = 1) -> Array:
+        """Scintillation: factors of mean 1, ``(n_frames, n)``, of one thing on the film."""
+        sigma = self.air.scintillation
+        rng = generator(self.seed, "scintillation", thing, number, *self.keys.values())
+        return np.exp(rng.normal(-(sigma**2) / 2, sigma, (self.setup.n_frames, n)))
+
+    # --- images -------------------------------------------------------------------------------------
+    def shape(self, frame: int, x: ArrayLike, y: ArrayLike, blur: Array | None = None) -> Array:
+        """Matrices of star images at pixels, ``(..., 3)``, as `psf.shape_matrix` gives them."""
+        width, one, two = self.sensor.optics.image(x, y)
+        covariance = (0.0, 0.0, 0.0) if blur is None else (blur[0], blur[1], blur[2])
+        return shape_matrix(self.air.fwhm_px[frame] * width, self.air.beta, (one, two), covariance)
+
+    @property
+    def fwhm_px(self) -> Array:
+        """Geometric mean FWHM of each frame at the detector's centre, with the blur by shaking."""
+        _, blur = self._moved(np.full(self.setup.n_frames, (NY - 1) / 2), self.start_s)
+        center = [self.shape(n, (NX - 1) / 2, (NY - 1) / 2, blur[:, n]) for n in range(self.setup.n_frames)]
+        fwhm = mean_fwhm(np.array(center), self.air.beta)
+        return np.hypot(fwhm, self.defocus_px) if self.mistake == "defocus" else fwhm
+
+    @property
+    def color_shift(self) -> tuple[float, float]:
+        """Shift (px) of a star 1 mag redder in BP - RP, by refraction."""
+        return self.projection.direction(*self.air.color_refraction)
+
+    @property
+    def shifts(self) -> Array:
+        """Shift of the images at the middle row of each frame, ``(2, n_frames)``, px, without the tilt."""
+        mean, _ = self._moved(np.full(self.setup.n_frames, (NY - 1) / 2), self.start_s)
+        return mean
+
+    def moved(self, frame: int, x: Array, y: Array) -> tuple[Array, Array]:
+        """Shift ``(2, n)`` and blur ``(3, n)`` of star images in a frame."""
+        mean, blur = self._moved(y, self.start_s[frame])
+        return mean + self.tilt.at(frame, x, y), blur
+
+    def _moved(self, row: Array, start_s: ArrayLike) -> tuple[Array, Array]:
+        return self.air.motion.exposed(np.asarray(start_s) + row * ROW_TIME_S, self.setup.exptime1_s)
+
+    @property
+    def defocus_px(self) -> float:
+        """Outer diameter of star images that are out of focus."""
+        size = generator(self.seed, "defocus", self.setup.exposure_id).uniform(*DEFOCUS_ARCSEC)
+        return float(size / PIXEL_SCALE)
+
+    @property
+    def spread(self) -> NDArray[np.float32] | None:
+        """What star images are convolved with by a mistake: a ring, or a trail."""
+        if self.mistake == "defocus":
+            return _ring(self.defocus_px)
+        if self.mistake == "trailed":
+            return _line(self.air.motion, self.setup.exptime1_s)
+        return None
 
 
-def place_stars(
-    film: FilmSetup,
-    stars: Stars,
-    known: NDArray[np.bool_],
-    variations: Mapping[int, Variation],
-    *,
-    seed: int,
-    truth: TruthTables,
-) -> tuple[Array, Array, Array]:
-    """Positions (px) and electrons in each frame of the stars on the detector; their truth is noted.
-
-    ``known`` says which stars the reference catalog has.
-    """  # fmt: skip
-    setup = film.setup
-    ra, dec = stars.at(setup.mjd_start)
-    x, y = film.projection.to_pixels(ra, dec)
-    near = (np.abs(x - (NX - 1) / 2) < NX / 2 + _MARGIN_PX) & (np.abs(y - (NY - 1) / 2) < NY / 2 + _MARGIN_PX)
-    stars, known, ra, dec, x, y = stars[near], known[near], ra[near] % 360.0, dec[near], x[near], y[near]
-    frames = np.arange(setup.n_frames)[:, None]
-    factor = np.ones((setup.n_frames, len(stars)))
-    varies = np.isin(stars.star_id, list(variations))
-    for k in np.flatnonzero(varies):
-        factor[:, k] = variations[int(stars.star_id[k])].factor(setup.mid_times(frames[:, 0], y[k]))
-    inside = (np.abs(x - (NX - 1) / 2) <= NX / 2) & (np.abs(y - (NY - 1) / 2) <= NY / 2)
-    shown = stars[inside]
-    truth.add(
-        "stars", **film.keys, star_id=shown.star_id, ref_id=pa.array(shown.source_id, mask=~known[inside]),
-        ra=ra[inside], dec=dec[inside], pmra=shown.pmra, pmdec=shown.pmdec, phot_g_mean_mag=shown.mag,
-        bp_rp=pa.array(shown.bp_rp, mask=np.isnan(shown.bp_rp)), x=x[inside], y=y[inside],
-        flux=flux_njy(shown.mag) * factor[:, inside].mean(axis=0), is_variable=varies[inside],
-    )  # fmt: skip
-    sigma = film.air.scintillation
-    rng = generator(seed, "scintillation", setup.exposure_id, film.sensor.detector_id)
-    twinkle = np.exp(rng.normal(-(sigma**2) / 2, sigma, factor.shape))
-    electrons = film.electrons_per_s(stars.mag) * setup.exptime1_s * film.air.transparency[:, None] * factor * twinkle
-    return x, y, electrons
+def sky_electrons(air: Atmosphere, setup: ExposureSetup, zeropoint_e_s: float) -> float:
+    """Sky electrons a perfect pixel of nominal size and frame."""
+    mag = air.sky_mag - 2.5 * np.log10(PIXEL_SCALE**2)
+    return float(10.0 ** (0.4 * (zeropoint_e_s - mag)) * setup.exptime1_s)
 
 
-def place_movers(film: FilmSetup, movers: Sequence[Mover], truth: TruthTables) -> list[Trail]:
-    """Trails of the movers in all frames; their truth is noted where they are on the detector."""
-    setup, trails = film.setup, []
-    frames = np.arange(setup.n_frames)
-    for mover in movers:
-        row = np.full(setup.n_frames, (NY - 1) / 2)
-        for _ in range(4):  # the row says when it is exposed, the time says in which row it is
-            mjd = setup.mid_times(frames, row)
-            ra, dec = mover.at(mjd)
-            x, row = film.projection.to_pixels(ra, dec)
-        inside = (np.abs(x - (NX - 1) / 2) <= NX / 2) & (np.abs(row - (NY - 1) / 2) <= NY / 2)
-        truth.add(
-            "mover_positions", **film.keys, mover_id=np.full(int(inside.sum()), mover.mover_id), frame=frames[inside],
-            mjd=mjd[inside], ra=ra[inside], dec=dec[inside], x=x[inside], y=row[inside], mag=mover.mag,
-        )  # fmt: skip
-        if inside.any():
-            _note_mover(film, mover, float(row.mean()), truth)
-        trails += [_mover_trail(film, mover, int(n)) for n in frames]
-    return trails
+def _ring(diameter_px: float) -> NDArray[np.float32]:
+    half = int(np.ceil(diameter_px / 2)) + 1
+    fine = (np.arange((2 * half + 1) * 8) + 0.5) / 8 - half - 0.5
+    r = np.hypot(fine[None, :], fine[:, None])
+    ring = ((r <= diameter_px / 2) & (r >= OBSTRUCTION * diameter_px / 2)).astype(np.float32)
+    ring = ring.reshape(2 * half + 1, 8, 2 * half + 1, 8).mean(axis=(1, 3))
+    return np.asarray(ring / ring.sum(), dtype=np.float32)
 
 
-def _note_mover(film: FilmSetup, mover: Mover, row: float, truth: TruthTables) -> None:
-    """The mover at the middle of the film."""
-    mjd = film.setup.mid_times((film.setup.n_frames - 1) / 2, row)
-    ra, dec = mover.at(mjd)
-    x, y = film.projection.to_pixels(ra, dec)
-    truth.add(
-        "movers", **film.keys, mover_id=[mover.mover_id], mjd=[float(mjd)], ra=[float(ra)], dec=[float(dec)],
-        x=[float(x)], y=[float(y)], rate=mover.rate, position_angle=mover.position_angle, mag=mover.mag,
-    )  # fmt: skip
-
-
-def _mover_trail(film: FilmSetup, mover: Mover, n: int) -> Trail:
-    start = film.setup.mjd_start + n * film.setup.frame_interval_s / 86_400.0
-    x, y = film.projection.to_pixels(*mover.at(start + np.array([0.0, 1.0]) / 86_400.0))
-    track = (float(x[0]), float(y[0]), float(x[1] - x[0]), float(y[1] - y[0]))
-    return Trail(n, track, (0.0, 1e9), float(film.electrons_per_s(mover.mag)))
-
-
-def place_streaks(film: FilmSetup, streaks: Sequence[StreakTrack], truth: TruthTables) -> list[Trail]:
-    """Trails of the streaks in the frames that see them; one row of truth a frame.
-
-    ``mag`` is the brightness of the source itself, not of what its trail holds; ``snr`` is of a pixel on the ridge.
-    """
-    setup, trails = film.setup, []
-    for streak in streaks:
-        fwhm, beta = float(film.air.fwhm_px.mean()), film.air.beta
-        rate = streak.electrons_per_s(film.noise_electrons, fwhm, beta)
-        for n in range(setup.n_frames):
-            offset = n * setup.frame_interval_s
-            track = (streak.x + streak.vx * offset, streak.y + streak.vy * offset, streak.vx, streak.vy)
-            seen = streak.seen(n, setup.frame_interval_s, setup.exptime1_s)
-            if seen is None:
-                continue
-            trails.append(Trail(n, track, (streak.on_s - offset, streak.off_s - offset), rate))
-            _note_streak(film, streak, (n, *seen), rate, truth)
-    return trails
-
-
-def _note_streak(
-    film: FilmSetup, streak: StreakTrack, seen: tuple[int, float, float], rate: float, truth: TruthTables
-) -> None:
-    n, first, last = seen
-    x = streak.x + streak.vx * np.array([first, last])
-    y = streak.y + streak.vy * np.array([first, last])
-    ra, dec = film.projection.to_sky(x, y)
-    scale = film.projection.scale
-    mag = film.sensor.zeropoint_e_s - film.air.extinction_mag - 2.5 * np.log10(rate)
-    truth.add(
-        "streaks", **film.keys, streak_id=[streak.streak_id], frame_first=n, frame_last=n,
-        mjd_first=film.setup.mjd_start + first / 86_400.0, mjd_last=film.setup.mjd_start + last / 86_400.0,
-        ra1=float(ra[0]), dec1=float(dec[0]), ra2=float(ra[1]), dec2=float(dec[1]),
-        x1=float(x[0]), y1=float(y[0]), x2=float(x[1]), y2=float(y[1]),
-        length=float(np.hypot(x[1] - x[0], y[1] - y[0])) * scale, rate=float(np.hypot(streak.vx, streak.vy)) * scale,
-        mag=float(mag), width=float(film.air.fwhm_px[n]) * scale, snr=streak.peak_snr, flags=0,
-        **{"class": "satellite"},
-    )  # fmt: skip
-
-
-def note_frames(film: FilmSetup, truth: TruthTables) -> None:
-    """The truth of the frames, and the film's hidden draws."""
-    frames = np.arange(film.setup.n_frames)
-    sky_adu = film.sky_electrons * film.sensor.median_response / film.sensor.gain
-    truth.add(
-        "frames", **film.keys, frame=frames, mjd=film.setup.mid_times(frames, (NY - 1) / 2), dx=film.air.dx_px,
-        dy=film.air.dy_px, fwhm=film.air.fwhm_px * film.projection.scale, sky=np.full(len(frames), sky_adu),
-        transparency=film.air.transparency / film.clear.mean(),
-    )  # fmt: skip
-    sensor, where = film.sensor, film.projection
-    truth.hidden.append(
-        film.keys | {
-            "gain": sensor.gain, "read_noise_e": sensor.read_noise_e, "full_well_e": sensor.full_well_e,
-            "zeropoint": film.zeropoint, "airmass": film.air.airmass, "scintillation": film.air.scintillation,
-            "beta": film.air.beta, "fwhm_px": float(film.air.fwhm_px.mean()), "telescope_ra": where.ra,
-            "telescope_dec": where.dec, "xi": where.xi, "eta": where.eta, "rotation_deg": where.rotation_deg,
-            "scale": where.scale, "median_response": film.sensor.median_response,
-        }
-    )  # fmt: skip
+def _line(motion: Motion, exptime_s: float) -> NDArray[np.float32]:
+    dx, dy = (d * exptime_s for d in motion.drift)
+    half = int(np.ceil(np.hypot(dx, dy) / 2)) + 1
+    line = np.zeros((2 * half + 1, 2 * half + 1), dtype=np.float32)
+    for along in np.linspace(-0.5, 0.5, 400):
+        x, y = half + along * dx, half + along * dy
+        i, j = int(x), int(y)
+        u, v = x - i, y - j
+        line[j : j + 2, i : i + 2] += np.outer([1 - v, v], [1 - u, u])
+    return line / line.sum()

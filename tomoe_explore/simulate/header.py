@@ -80,8 +80,8 @@ def night_mjd(night: str) -> float:
     return float(date.fromisoformat(night).toordinal() - date(1858, 11, 17).toordinal())
 
 
-def raw_header(setup: ExposureSetup, detector_id: int) -> Header:
-    """The header of one detector's film.
+def raw_header(setup: ExposureSetup, detector_id: int, gain: str = "high") -> Header:
+    """The header of one detector's film in a gain mode.
 
     Pixels are signed 16-bit without offset (``BZERO`` absent, that is 0): the readout has subtracted the bias already,
     so values scatter about 0, and 32,000 ADU, the largest level, still fits.
@@ -117,7 +117,7 @@ def raw_header(setup: ExposureSetup, detector_id: int) -> Header:
         ("RA", _sexagesimal(setup.ra / 15.0, 2) if sky else "00:00:00.00", "[h] telescope"),
         ("DEC", _sexagesimal(setup.dec, 1, sign=True) if sky else _CALIBRATION_DEC, "[deg] telescope"),
         ("RADESYS", "ICRS"), ("EQUINOX", 2000.0),
-        ("GAIN", GAIN_MODES["high"].gain, "[e-/ADU] nominal gain"),
+        ("GAIN", GAIN_MODES[gain].gain, "[e-/ADU] nominal gain"),
         ("DETTEMP", round(setup.temperature_k, 2), "[K] sensor"),
         ("ORIGIN", "tomoe_explore.simulate", "not an observation"),
     ]  # fmt: skip

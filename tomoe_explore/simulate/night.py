@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -12,28 +12,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from tomoe_explore import schema
-from tomoe_explore.camera import NX, NY, check_detector, film_name, focal_plane_offset
+from tomoe_explore.camera import check_detector
 from tomoe_explore.errors import NotFoundError, ParameterError
 from tomoe_explore.refcat import write_refcat
-from tomoe_explore.simulate.atmosphere import airmass, best_start, draw_atmosphere
-from tomoe_explore.simulate.draws import generator
-from tomoe_explore.simulate.exposure import FilmSetup, note_frames, place_movers, place_stars, place_streaks
-from tomoe_explore.simulate.film import Scene, calibration_frames, object_frames, write_film
-from tomoe_explore.simulate.header import ExposureSetup, night_mjd, raw_header
-from tomoe_explore.simulate.movers import draw_movers
-from tomoe_explore.simulate.projection import Projection, pointing_for
-from tomoe_explore.simulate.sensor import Sensor, draw_sensor
-from tomoe_explore.simulate.stars import Stars, middle, observed_catalog, read_stars, synthetic_stars, with_faint_stars
-from tomoe_explore.simulate.streaks import draw_streaks
+from tomoe_explore.simulate.conditions import Conditions
+from tomoe_explore.simulate.make import make_films
+from tomoe_explore.simulate.plan import Plan, choose_center, choose_stars, make_plan, read_table, schedule, told_center
 from tomoe_explore.simulate.truth import TruthTables
-from tomoe_explore.simulate.variables import Variation, draw_variables
-
-DEFAULT_CENTER = (310.0, -12.0)  #: where the telescope points without stars of a table, deg
-STAR_RADIUS_DEG = 1.0  #: stars are known this far around each detector, so that a wrong pointing still finds some
-_POINTING_ERROR_ARCSEC = 45.0
 
 
 @dataclass(frozen=True)
@@ -87,23 +74,6 @@ class Simulation:
         )
 
 
-@dataclass(frozen=True)
-class _Night:
-    """What all films of a night share."""
-
-    seed: int
-    setups: tuple[ExposureSetup, ...]
-    stars: Stars
-    known: NDArray[np.bool_]
-    counts: dict[str, int]
-
-    @property
-    def span_mjd(self) -> tuple[float, float]:
-        """First and last moment of the films of the sky."""
-        sky = [s for s in self.setups if s.kind == "object"]
-        return sky[0].mjd_start, sky[-1].mjd_start + sky[-1].n_frames * sky[-1].frame_interval_s / 86_400.0
-
-
 def simulate(
     out: str | os.PathLike[str],
     *,
@@ -118,6 +88,15 @@ def simulate(
     streaks: int = 1,
     flares: int = 0,
     variables: int = 1,
+    eclipses: int = 0,
+    glints: int = 0,
+    seeing: float | None = None,
+    moon: float = 0.0,
+    cloud: float = 0.0,
+    pointing_error_arcmin: float = 0.75,
+    gain: str = "high",
+    mistake: str | None = None,
+    workers: int = 1,
     progress: bool = True,
 ) -> Simulation:
     """Make a night of raw films with known truth.
@@ -135,15 +114,29 @@ def simulate(
     seed : int
         The same seed gives the same bytes.
     stars : str or path, optional
-        Star table that `refcat.read_star_table` reads; a synthetic sky to G = 18.5 where absent. A table that ends
-        brighter is filled up to 18.5 with synthetic stars.
+        Star table that `refcat.read_star_table` reads; a synthetic sky to G = 20 where absent. A table that ends
+        brighter is continued to 20 with synthetic stars at its own density.
     center : tuple of float, optional
         Where the telescope points, RA and Dec in deg. Without it the first detector is centred on the stars of the
         table; on a table of the whole sky, and without one, the telescope points at (310, -12).
-    movers, flares, variables : int
-        A detector: moving objects that are met in all exposures, flaring stars, pulsating stars.
-    streaks : int
-        A film.
+    movers, flares, variables, eclipses : int
+        A detector: moving objects that are met in all exposures, flaring, pulsating and eclipsed stars.
+    streaks, glints : int
+        A film: trails that cross it (those of other detectors may too), and points that flash in one frame.
+    seeing : float, optional
+        Full width at half maximum of star images, arcsec; 2.5 to 4.5, new in every exposure, where absent.
+    moon : float
+        Moonlight, 0 to 1: the sky is up to 3 mag brighter, and slopes by 10 to 30 % over a detector.
+    cloud : float
+        Typical extinction by passing clouds, mag; 0 is a clear sky whose transparency changes by 1 %.
+    pointing_error_arcmin : float
+        Largest distance from the header to where the telescope points; it is also turned, by 0.2 deg for an arcmin.
+    gain : str
+        Gain mode: ``high``, ``mid`` or ``low``.
+    mistake : str, optional
+        What the observer did wrong: one of `MISTAKES`.
+    workers : int
+        Processes that make films; the bytes do not depend on it.
     progress : bool
         Whether to show a bar.
 
@@ -154,15 +147,16 @@ def simulate(
     Raises
     ------
     ParameterError
-        If a number, the night or a detector makes no sense.
+        If a number, the night, a detector or a name makes no sense.
     RefcatError
         If the star table cannot be understood, or no star is near the detectors.
 
     Notes
     -----
-    Every detector hides a gain, read noise, zero point, place and rotation near the nominal ones of ``camera.py``;
-    every exposure a pointing error within 1 arcmin, its seeing, and the jitter, transparency and scintillation of each
-    frame. ``truth/hidden.json`` tells them.
+    Every detector hides a gain, read noise, zero point, colour term, place, rotation and distortion near the nominal
+    ones of ``camera.py``; every exposure a pointing error, its seeing, and the motion, transparency and scintillation
+    of each frame. ``truth/hidden.json`` tells them: ``Projection(**hidden["projection"])`` is a film's true geometry.
+    A star's ``x, y`` in the truth is where its light falls, with the refraction of its colour and without the motion.
 
     Examples
     --------
@@ -172,29 +166,46 @@ def simulate(
     'rTMQ1202008140035775412.fits'
     """
     started = time.perf_counter()
-    _check(night, detectors, {"exposures": exposures, "frames": frames}, 1)
-    counts = {"movers": movers, "streaks": streaks, "flares": flares, "variables": variables}
+    _check(night, detectors, {"exposures": exposures, "frames": frames, "workers": workers}, 1)
+    counts = {
+        "movers": movers, "streaks": streaks, "glints": glints,
+        "variables": variables, "flares": flares, "eclipses": eclipses,
+    }  # fmt: skip
     _check(night, detectors, counts | {"seed": seed}, 0)
-    center, sky = _choose_sky(seed, stars, center, detectors)
-    catalog, known = observed_catalog(seed, sky)
+    conditions = Conditions(seeing, moon, cloud, pointing_error_arcmin, gain, mistake)
+    table = read_table(stars)
+    center = choose_center(table, center, detectors)
+    told = told_center(seed, center, conditions)
+    sky = choose_stars(seed, table, (center, told), detectors, mistake)
+    setups = list(schedule(seed, night, exposures, frames, told))
+    plan, catalog = make_plan(seed, sky, conditions, setups, counts, center=center, detectors=detectors)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     write_refcat(catalog, folder / "refcat.parquet", name=f"simulated-{night}-{seed}")
-    plan = _Night(seed, tuple(_schedule(seed, night, exposures, frames, center)), sky, known, counts)
-    truth = TruthTables()
-    written: dict[str, list[Path]] = {"object": [], "dark": [], "flat": []}
-    from tqdm.auto import tqdm
-
-    with tqdm(total=len(detectors) * len(plan.setups), desc="simulate", unit="film", disable=not progress) as bar:
-        for detector_id in detectors:
-            for setup, path in _detector_films(folder, plan, detector_id, truth):
-                written[setup.kind].append(path)
-                bar.update()
-    truth.write(folder / "truth")
+    written = _write(plan, detectors, folder, workers=workers, progress=progress)
     films, darks, flats = (tuple(sorted(written[k])) for k in ("object", "dark", "flat"))
     size = sum(p.stat().st_size for p in films + darks + flats)
     seconds = time.perf_counter() - started
-    return Simulation(folder, films, darks, flats, folder / "refcat.parquet", center, len(catalog), seconds, size)
+    return Simulation(folder, films, darks, flats, folder / "refcat.parquet", told, len(catalog), seconds, size)
+
+
+def _write(
+    plan: Plan, detectors: Sequence[int], folder: Path, *, workers: int, progress: bool
+) -> Mapping[str, list[Path]]:
+    """Films by kind; the truth is written too."""
+    from tqdm.auto import tqdm
+
+    truth = TruthTables()
+    for detector_id in detectors:
+        _note_variables(plan, detector_id, truth)
+    written: dict[str, list[Path]] = {"object": [], "dark": [], "flat": []}
+    with tqdm(total=len(detectors) * len(plan.setups), desc="simulate", unit="film", disable=not progress) as bar:
+        for made in make_films(plan, detectors, folder, workers):
+            written[made.kind].append(made.path)
+            truth.extend(made.truth)
+            bar.update()
+    truth.write(folder / "truth")
+    return written
 
 
 def _check(night: str, detectors: Sequence[int], numbers: dict[str, int], least: int) -> None:
@@ -212,89 +223,8 @@ def _check(night: str, detectors: Sequence[int], numbers: dict[str, int], least:
             raise ParameterError(f"{name} must be at least {least}, got {value}")
 
 
-def _choose_sky(
-    seed: int, table: str | os.PathLike[str] | None, center: tuple[float, float] | None, detectors: Sequence[int]
-) -> tuple[tuple[float, float], Stars]:
-    """Where the telescope points, and the stars around the detectors."""
-    if center is not None and not (0 <= center[0] < 360 and -89.9 <= center[1] <= 89.9):
-        raise ParameterError(f"center must be RA 0 to 360 and Dec -89.9 to 89.9 deg, got {center[0]:g}, {center[1]:g}")
-    known = read_stars(table) if table is not None else None
-    if center is None:
-        aim = middle(known) if known is not None else None
-        center = DEFAULT_CENTER if aim is None else pointing_for(*aim, detectors[0])
-    centers = []
-    for detector_id in detectors:
-        ra, dec = Projection.nominal(*center, detector_id).to_sky((NX - 1) / 2, (NY - 1) / 2)
-        centers.append((float(ra), float(dec)))
-    if known is None:
-        return center, synthetic_stars(seed, centers, STAR_RADIUS_DEG)
-    near = known.near(centers, STAR_RADIUS_DEG)
-    return center, with_faint_stars(near, synthetic_stars(seed, centers, STAR_RADIUS_DEG))
-
-
-def _schedule(
-    seed: int, night: str, exposures: int, frames: int, center: tuple[float, float]
-) -> Iterator[ExposureSetup]:
-    """A dark, a flat, and exposures of the sky half a second to a second apart, while the field stands high."""
-    rng = generator(seed, "schedule", night)
-    first_id = (357_752 + 1000 * int(night_mjd(night) - night_mjd("2020-08-14"))) % 10_000_000
-    start = round((best_start(night_mjd(night), *center) - night_mjd(night)) * 86_400e6) + int(rng.integers(1_000_000))
-    temperature = rng.uniform(283.0, 291.0)
-    pause = max(600, 3 * frames) * 1_000_000
-    yield ExposureSetup(first_id, "dark", night, start - pause, frames, 0.5, *center, temperature + 0.1, 1)
-    yield ExposureSetup(first_id + 1, "flat", night, start - pause // 2, frames, 1.0, *center, temperature + 0.05, 1)
-    for k in range(exposures):
-        now = temperature - 0.002 * k
-        yield ExposureSetup(first_id + 2 + k, "object", night, start, frames, 0.5, *center, now, k + 1)
-        start += frames * 500_000 + int(rng.integers(400_000, 900_000))
-
-
-def _detector_films(
-    folder: Path, plan: _Night, detector_id: int, truth: TruthTables
-) -> Iterator[tuple[ExposureSetup, Path]]:
-    """Write the films of one detector one by one."""
-    sensor = draw_sensor(plan.seed, detector_id)
-    sky = next(s for s in plan.setups if s.kind == "object")
-    nominal = Projection.nominal(sky.ra, sky.dec, detector_id)
-    counts = plan.counts
-    variations = draw_variables(
-        plan.seed, plan.stars, nominal, plan.span_mjd, pulsators=counts["variables"], flares=counts["flares"]
-    )
-    _note_variables(plan, variations, truth)
-    moving = draw_movers(plan.seed, detector_id, nominal, plan.span_mjd, counts["movers"])
-    for setup in plan.setups:
-        path = folder / film_name("r", detector_id, setup.night, setup.exposure_id)
-        if setup.kind == "object":
-            film = _film_setup(plan.seed, setup, sensor)
-            x, y, electrons = place_stars(film, plan.stars, plan.known, variations, seed=plan.seed, truth=truth)
-            timing = (setup.n_frames, setup.frame_interval_s, setup.exptime1_s)
-            flying = draw_streaks(plan.seed, setup.exposure_id, detector_id, timing, counts["streaks"])
-            trails = place_movers(film, moving, truth) + place_streaks(film, flying, truth)
-            note_frames(film, truth)
-            scene = Scene(x, y, electrons, film.sky_electrons, tuple(trails))
-            images = object_frames(plan.seed, sensor, setup, film.air, scene)
-        else:
-            images = calibration_frames(plan.seed, sensor, setup)
-        write_film(path, raw_header(setup, detector_id), images)
-        yield setup, path
-
-
-def _film_setup(seed: int, setup: ExposureSetup, sensor: Sensor) -> FilmSetup:
-    """The true pointing and air of an exposure, the same for all its detectors."""
-    rng = generator(seed, "pointing", setup.exposure_id)
-    angle, size = rng.uniform(0.0, 2 * np.pi), _POINTING_ERROR_ARCSEC * np.sqrt(rng.random())
-    ra = setup.ra + size * np.cos(angle) / 3600 / np.cos(np.radians(setup.dec))
-    dec = setup.dec + size * np.sin(angle) / 3600
-    xi, eta = (v + d / 3600 for v, d in zip(focal_plane_offset(sensor.detector_id), sensor.offset_arcsec, strict=True))
-    air = draw_atmosphere(
-        seed, setup.exposure_id, setup.n_frames,
-        airmass=airmass(setup.mjd_start, setup.ra, setup.dec), exptime_s=setup.exptime1_s,
-    )  # fmt: skip
-    return FilmSetup(setup, air, sensor, Projection(ra, dec, xi, eta, sensor.rotation_deg, sensor.scale))
-
-
-def _note_variables(plan: _Night, variations: Mapping[int, Variation], truth: TruthTables) -> None:
-    for star_id, variation in variations.items():
+def _note_variables(plan: Plan, detector_id: int, truth: TruthTables) -> None:
+    for star_id, variation in (plan.variations or {})[detector_id].items():
         (k,) = np.flatnonzero(plan.stars.star_id == star_id)
         ra, dec = plan.stars.at(plan.span_mjd[0])
         truth.add(

@@ -1,4 +1,4 @@
-"""From expected electrons to what a raw film holds: photon and read noise, full well, gain, 16 bits."""
+"""From expected electrons to what a raw film holds: photon and read noise, full well, nonlinearity, gain, 16 bits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import math
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+ROW_NOISE_ADU = 0.3  #: *assumed*: rms of the level that all pixels of a row and frame share, reference columns too
+FRAME_NOISE_ADU = 0.1  #: *assumed*: rms of the level that all rows of a frame share
 
 
 @njit(cache=True, fastmath=True, inline="always")
@@ -33,37 +36,64 @@ def noisy_electrons(mean: float, read_noise: float, z: float) -> float:
     return mean + root * shape
 
 
+@njit(cache=True, fastmath=True, inline="always")
+def _swapped(adu: int) -> int:
+    """The two bytes of a number the other way round."""
+    return ((adu & 0xFF) << 8) | ((adu >> 8) & 0xFF)
+
+
 @njit(cache=True, fastmath=True)
 def read_out(
-    light: NDArray[np.float32],
-    response: NDArray[np.float32],
-    dark: NDArray[np.float32],
-    normal: NDArray[np.float32],
+    charge: NDArray[np.float32],
+    read_noise: NDArray[np.float32],
+    deviates: tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]],
+    row_adu: NDArray[np.float32],
     electronics: tuple[float, float, float, float],
     out: NDArray[np.int16],
 ) -> None:
-    """Expose and read one frame.
+    """Read one frame.
 
     Parameters
     ----------
-    light, response, dark : ndarray of float32
-        ``(ny, nx)``: electrons that fall on a perfect pixel, relative sensitivity, and dark electrons in the frame.
-    normal : ndarray of float32
-        ``(ny, nx_raw)`` normal deviates.
+    charge : ndarray of float32
+        ``(ny, nx)``: expected electrons.
+    read_noise : ndarray of float32
+        ``(ny, nx_raw)``: of each pixel, electrons.
+    deviates : tuple of ndarray
+        A pool of normal deviates; where in it each row starts, and the sign that each row gives to them.
+    row_adu : ndarray of float32
+        ``(ny,)``: level of each row, ADU.
     electronics : tuple
-        Gain (e-/ADU), read noise (e-), full well (e-), largest ADU.
+        Gain (e-/ADU), full well (e-), part of its signal that a full pixel loses by nonlinearity, largest ADU.
     out : ndarray of int16
         ``(ny, nx_raw)``, **byte-swapped to big-endian** as FITS wants it. Columns from ``nx`` on are reference
         columns, which see no light and have no dark current.
+
+    Notes
+    -----
+    ``electrons (1 - n electrons / full_well) / gain`` with the nonlinearity ``n``.
     """
-    ny, nx = light.shape
-    gain, read_noise, full_well, largest = electronics
+    ny, nx = charge.shape
+    gain, full_well, nonlinearity, largest = electronics
+    bend = nonlinearity / full_well
+    pool, starts, signs = deviates
     for j in range(ny):
+        normal, sign = pool[starts[j] :], signs[j]
         for i in range(out.shape[1]):
+            z = sign * normal[i]
             if i < nx:
-                mean = light[j, i] * response[j, i] + dark[j, i]
-                electrons = min(noisy_electrons(mean, read_noise, normal[j, i]), full_well)
+                electrons = min(noisy_electrons(charge[j, i], read_noise[j, i], z), full_well)
+                electrons *= 1.0 - bend * electrons
             else:
-                electrons = read_noise * normal[j, i]
-            adu = math.floor(min(max(electrons / gain, -largest), largest) + 0.5)
-            out[j, i] = np.int16(((adu & 0xFF) << 8) | ((adu >> 8) & 0xFF))
+                electrons = read_noise[j, i] * z
+            adu = math.floor(min(max(electrons / gain + row_adu[j], -largest), largest) + 0.5)
+            out[j, i] = np.int16(_swapped(adu))
+
+
+@njit(cache=True)
+def add_levels(out: NDArray[np.int16], pixels: NDArray[np.int64], adu: NDArray[np.float32], largest: float) -> None:
+    """Add ADU to some pixels (flattened index) of a frame that has been read, in place."""
+    flat = out.ravel()
+    for k in range(pixels.size):
+        value = np.int16(_swapped(int(flat[pixels[k]])))
+        flat[pixels[k]] = np.int16(_swapped(math.floor(min(value + adu[k], largest) + 0.5)))

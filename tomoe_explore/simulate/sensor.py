@@ -19,7 +19,11 @@ from tomoe_explore.camera import (
     focal_plane_offset,
     vignetting,
 )
+from tomoe_explore.simulate.defects import Telegraph, draw_dark, draw_read_noise, draw_telegraph, spoil
 from tomoe_explore.simulate.draws import generator
+from tomoe_explore.simulate.optics import Optics, draw_optics
+
+Image = NDArray[np.float32]
 
 #: Gaia G (Vega) that gives 1 e-/s at the zenith in clear air. Both statements on sensitivity follow from it:
 #: the peak pixel of a star in 3.5" seeing reaches the 6,000 e- of high gain in 0.5 s near 12.2 mag, and with a sky of
@@ -27,8 +31,29 @@ from tomoe_explore.simulate.draws import generator
 #: 18.5 mag in 2.7".
 ZEROPOINT_E_S = 25.1
 
-HOT_FRACTION = 3e-4  #: *assumed*: share of pixels whose dark current is 20 to 4000 e-/s at 290 K
-DEAD_FRACTION = 2e-5  #: *assumed*: share of pixels that see less than 30 % of their light
+COLOR_TERM, COLOR_TERM_SCATTER = 0.05, 0.03  #: *assumed*: mag lost for each mag of BP - RP beyond ``COLOR_PIVOT``
+NONLINEARITY = (0.01, 0.02)  #: *assumed*: part of the signal that is lost at the full well
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What differs from pixel to pixel.
+
+    Attributes
+    ----------
+    response : ndarray of float32
+        ``(NY, NX)``: pixel flat times vignetting, 1 being a perfect pixel on the axis.
+    dark : ndarray of float32
+        ``(NY, NX)``: dark current relative to ``camera.dark_current``.
+    read_noise : ndarray of float32
+        ``(NY, NX_RAW)``: relative to the detector's; the mean of its square is 1.
+    telegraph : Telegraph
+    """
+
+    response: Image
+    dark: Image
+    read_noise: Image
+    telegraph: Telegraph
 
 
 @dataclass(frozen=True)
@@ -38,48 +63,55 @@ class Sensor:
     Attributes
     ----------
     detector_id : int
+    mode : str
+        Gain mode.
     gain, read_noise_e, full_well_e : float
-        Electrons per ADU; electrons.
+        Electrons per ADU; electrons, rms of all pixels; electrons.
+    nonlinearity : float
+        Part of the signal that a full pixel loses.
     zeropoint_e_s : float
-        Gaia G (Vega) of 1 e-/s for a response of 1, at the zenith in clear air.
+        Gaia G (Vega) of 1 e-/s for a response of 1 and ``COLOR_PIVOT``, at the zenith in clear air.
+    color_term : float
+        Mag that a star loses for each mag of BP - RP beyond ``COLOR_PIVOT``.
     rotation_deg, scale : float
         Rotation (north towards east, deg) and arcsec a pixel.
     offset_arcsec : tuple of float
         Place in the tangent plane minus the nominal one, towards +RA and +Dec.
-    response : ndarray of float32
-        ``(NY, NX)``: pixel flat times vignetting, 1 being a perfect pixel on the axis.
-    dark_shape : ndarray of float32
-        ``(NY, NX)``: dark current of each pixel relative to ``camera.dark_current``.
+    optics : Optics
+    pixels : Pixels
     """
 
     detector_id: int
+    mode: str
     gain: float
     read_noise_e: float
     full_well_e: float
+    nonlinearity: float
     zeropoint_e_s: float
+    color_term: float
     rotation_deg: float
     scale: float
     offset_arcsec: tuple[float, float]
-    response: NDArray[np.float32]
-    dark_shape: NDArray[np.float32]
+    optics: Optics
+    pixels: Pixels
 
     @property
     def electronics(self) -> tuple[float, float, float, float]:
-        """Gain, read noise, full well and largest ADU, as `readout.read_out` takes them."""
-        return self.gain, self.read_noise_e, self.full_well_e, SATURATION_ADU
+        """Gain, full well, nonlinearity and largest ADU, as `readout.read_out` takes them."""
+        return self.gain, self.full_well_e, self.nonlinearity, SATURATION_ADU
 
     @cached_property
     def median_response(self) -> float:
         """What a flat of median 1 takes out of the zero point."""
-        return float(np.median(self.response))
+        return float(np.median(self.pixels.response))
 
-    def dark_electrons(self, temperature_k: float, exptime_s: float) -> NDArray[np.float32]:
+    def dark_electrons(self, temperature_k: float, exptime_s: float) -> Image:
         """Expected dark electrons of one frame, ``(NY, NX)``."""
-        return self.dark_shape * np.float32(float(dark_current(temperature_k)) * exptime_s)
+        return self.pixels.dark * np.float32(float(dark_current(temperature_k)) * exptime_s)
 
 
-def draw_sensor(seed: int, detector_id: int) -> Sensor:
-    """The detector of a simulation: the same in every exposure of it.
+def draw_sensor(seed: int, detector_id: int, mode: str = "high") -> Sensor:
+    """The detector of a simulation: the same in every exposure of it, but for its gain mode.
 
     Examples
     --------
@@ -88,23 +120,32 @@ def draw_sensor(seed: int, detector_id: int) -> Sensor:
     (True, True)
     """
     rng = generator(seed, "sensor", check_detector(detector_id))
-    mode = GAIN_MODES["high"]
+    nominal = GAIN_MODES[mode]
     return Sensor(
         detector_id=detector_id,
-        gain=mode.gain * rng.uniform(0.96, 1.04),
-        read_noise_e=mode.read_noise_e * rng.uniform(0.93, 1.10),
-        full_well_e=mode.full_well_e * rng.uniform(0.98, 1.04),
+        mode=mode,
+        gain=nominal.gain * rng.uniform(0.96, 1.04),
+        read_noise_e=nominal.read_noise_e * rng.uniform(0.93, 1.10),
+        full_well_e=nominal.full_well_e * rng.uniform(0.98, 1.04),
+        nonlinearity=rng.uniform(*NONLINEARITY),
         zeropoint_e_s=ZEROPOINT_E_S + rng.normal(0.0, 0.05),
+        color_term=rng.normal(COLOR_TERM, COLOR_TERM_SCATTER),
         rotation_deg=rng.uniform(-0.3, 0.3),
         scale=PIXEL_SCALE * (1.0 + rng.uniform(-3e-4, 3e-4)),
         offset_arcsec=(rng.uniform(-8.0, 8.0), rng.uniform(-8.0, 8.0)),
-        response=_draw_response(rng, detector_id),
-        dark_shape=_draw_dark(rng),
+        optics=draw_optics(rng),
+        pixels=_draw_pixels(rng, detector_id),
     )
 
 
-def _draw_response(rng: np.random.Generator, detector_id: int) -> NDArray[np.float32]:
-    """Pixel flat (1 %), a smooth tilt (1 %), vignetting of the telescope, and a few dead pixels."""
+def _draw_pixels(rng: np.random.Generator, detector_id: int) -> Pixels:
+    response, dark = _draw_response(rng, detector_id), draw_dark(rng)
+    spoil(rng, response, dark)
+    return Pixels(response, dark, draw_read_noise(rng), draw_telegraph(rng))
+
+
+def _draw_response(rng: np.random.Generator, detector_id: int) -> Image:
+    """Pixel flat (1 %), a smooth tilt (2 %), and vignetting of the telescope."""
     xi, eta = focal_plane_offset(detector_id)
     step = PIXEL_SCALE / 3600
     x = (np.arange(NX) - (NX - 1) / 2)[None, :] * step
@@ -112,15 +153,4 @@ def _draw_response(rng: np.random.Generator, detector_id: int) -> NDArray[np.flo
     light = vignetting(np.hypot(xi - x, eta + y))
     tilt = 1.0 + rng.normal(0.0, 0.02) * x / 0.33 + rng.normal(0.0, 0.02) * y / 0.19
     pixels = 1.0 + 0.01 * rng.standard_normal((NY, NX), dtype=np.float32)
-    response = (light * tilt * pixels).astype(np.float32)
-    dead = rng.choice(NX * NY, size=int(DEAD_FRACTION * NX * NY), replace=False)
-    response.flat[dead] *= rng.uniform(0.0, 0.3, dead.size).astype(np.float32)
-    return response
-
-
-def _draw_dark(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Relative dark current: 10 % from pixel to pixel, and hot pixels with as many in each octave."""
-    shape = 1.0 + 0.1 * rng.standard_normal((NY, NX), dtype=np.float32)
-    hot = rng.choice(NX * NY, size=int(HOT_FRACTION * NX * NY), replace=False)
-    shape.flat[hot] = np.exp(rng.uniform(np.log(40.0), np.log(8000.0), hot.size))
-    return np.maximum(shape, 0.0)
+    return (light * tilt * pixels).astype(np.float32)

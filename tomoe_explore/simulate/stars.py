@@ -1,4 +1,4 @@
-"""The sky of a simulation: a table's stars or a synthetic sky, and the catalog an observer would have of it."""
+"""The sky of a simulation: a table's stars, or a synthetic sky."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from tomoe_explore import refcat
-from tomoe_explore.errors import RefcatError
 from tomoe_explore.simulate.draws import generator
 
 Array = NDArray[np.float64]
 
-FAINTEST = 18.5  #: G of the faintest star of the synthetic sky
-GAPS, GAPS_FROM = 0.01, 15.0  #: share of the stars fainter than this that the observer's catalog lacks
-POSITION_ERROR_MAS, MAG_ERROR, PM_ERROR_MAS = 20.0, 0.01, 0.1  #: errors of the observer's catalog
+FAINTEST = 20.0  #: G of the faintest star of a sky
+COLORS = (0.95, 0.17), (1.9, 0.4)  #: mean and scatter of BP - RP of blue and of red stars, as of Gaia stars to G = 16
+RED_PART = [12.0, 16.0, 20.0], [0.05, 0.12, 0.45]  #: share of the red ones by magnitude; *assumed* beyond 16
 
 
 @dataclass(frozen=True)
@@ -104,39 +102,111 @@ def middle(stars: Stars) -> tuple[float, float] | None:
     return (start + (d_ra.min() + d_ra.max()) / 2) % 360.0, float((stars.dec.min() + stars.dec.max()) / 2)
 
 
-def synthetic_stars(seed: int, centers: Sequence[tuple[float, float]], radius_deg: float = 1.0) -> Stars:
-    """A seeded sky to G = 18.5 around some centres; the same stars wherever the centres are.
+def synthetic_stars(
+    seed: int, centers: Sequence[tuple[float, float]], radius_deg: float = 1.0, *, density: float = 1.0
+) -> Stars:
+    """A seeded sky to G = 20 around some centres; the same stars wherever the centres are.
+
+    Parameters
+    ----------
+    seed : int
+    centers : sequence of tuple of float
+        RA and Dec, deg.
+    radius_deg : float
+    density : float
+        Stars over those of the law below.
 
     Notes
     -----
     Counts follow ``log10 N(<G) = 3.04 + 0.27 (G - 16) - 0.012 (G - 16)^2`` a square degree: 1,096 at G = 16 (Gaia DR2
-    has 1,090 at galactic latitude -31 deg), 4,400 at 18.5, 10 at 10. Cells of one degree are drawn apart.
+    has 1,090 at galactic latitude -31 deg), 4,400 at 18.5, 8,470 at 20, 10 at 10. Cells of one degree are drawn apart.
+    Colours are those of blue (disc and halo) and red (dwarf) stars, more of these among the faint.
 
     Examples
     --------
     >>> stars = synthetic_stars(1, [(310.0, -12.0)])
-    >>> 10_000 < len(stars) < 17_000
+    >>> 24_000 < len(stars) < 30_000
     True
     """
     cells = sorted({cell for center in centers for cell in _cells(center, radius_deg)})
-    parts = [_cell_stars(seed, band, k) for band, k in cells]
+    parts = [_cell_stars(seed, band, k, density) for band, k in cells]
     columns = [np.concatenate(c) for c in zip(*parts, strict=True)]
     n = np.arange(1, len(columns[0]) + 1)
     sky = Stars(n, columns[0].astype(np.int64), *columns[1:])
     return sky.near(centers, radius_deg)
 
 
-def with_faint_stars(stars: Stars, faint: Stars) -> Stars:
-    """Fill a table up to G = 18.5 with synthetic stars fainter than the magnitude at which its counts stop to rise."""
-    if len(stars) == 0:
-        return stars
+def with_faint_stars(table: Stars, seed: int, centers: Sequence[tuple[float, float]], radius_deg: float = 1.0) -> Stars:
+    """Stars of a table around some centres, continued to G = 20 by synthetic stars at the table's own density.
+
+    They begin at the magnitude at which the table's counts stop to rise. A table that goes deep enough stays as it is.
+    """  # fmt: skip
+    near = table.near(centers, radius_deg)
+    if len(near) == 0:
+        return near
+    complete, density = depth(table)
+    if complete > FAINTEST - 0.5:
+        return near
+    faint = synthetic_stars(seed, centers, radius_deg, density=density)
+    faint = faint[faint.mag > complete]
+    return joined(near, replace(faint, star_id=faint.star_id + 10_000_000))
+
+
+def joined(first: Stars, second: Stars) -> Stars:
+    """The stars of both."""
+    return Stars(*(np.concatenate([getattr(first, f.name), getattr(second, f.name)]) for f in fields(Stars)))
+
+
+def depth(table: Stars) -> tuple[float, float]:
+    """Magnitude to which a table is complete, and its density over that of `synthetic_stars` in the last 1.5 mag.
+
+    The area of the table is that of the cells which hold its stars, eight a cell on average.
+
+    Examples
+    --------
+    >>> complete, density = depth(synthetic_stars(1, [(310.0, -12.0)], density=3.0))
+    >>> round(complete, 1), round(density, 1)
+    (20.0, 3.0)
+    """
     edges = np.arange(4.0, 25.0, 0.25)
-    complete = edges[1 + int(np.argmax(np.histogram(stars.mag, edges)[0]))]
-    added = faint[faint.mag > complete]
-    if complete > FAINTEST - 0.5 or len(added) == 0:
-        return stars
-    added = replace(added, star_id=added.star_id + 10_000_000)
-    return Stars(*(np.concatenate([getattr(stars, f.name), getattr(added, f.name)]) for f in fields(Stars)))
+    complete = float(edges[1 + int(np.argmax(np.histogram(table.mag, edges)[0]))])
+    along = (table.ra - table.ra[0] + 180.0) % 360.0 - 180.0
+    height = np.sin(np.radians(table.dec)) * np.degrees(1.0)
+    cell = max(float(np.sqrt(8.0 * np.ptp(along) * np.ptp(height) / len(table))), 1e-3)
+    cells = np.unique(np.floor(np.column_stack([along, height]) / cell), axis=0)
+    # a cell at the rim is half empty: take off half of the rim of a square of that area
+    area = (np.sqrt(len(cells)) - 1.0) ** 2 * cell**2
+    last = float(((table.mag > complete - 1.5) & (table.mag <= complete)).sum())
+    law = np.diff(np.interp([complete - 1.5, complete], _GRID, _COUNTS))[0]
+    return complete, last / float(max(area, 1e-6)) / float(law)
+
+
+def with_colors(seed: int, stars: Stars) -> Stars:
+    """Stars whose unknown colours are drawn: the same for a star whatever other stars there are.
+
+    Examples
+    --------
+    >>> stars = replace(synthetic_stars(1, [(310.0, -12.0)], 0.1), bp_rp=np.array(np.nan))
+    >>> bool(np.isfinite(with_colors(1, stars).bp_rp).all())
+    True
+    """
+    one, two, three = (_uniform(stars.source_id, 3 * seed + k) for k in range(3))
+    drawn = _colors(stars.mag, one, np.sqrt(-2.0 * np.log(1.0 - two)) * np.cos(2 * np.pi * three))
+    return replace(stars, bp_rp=np.where(np.isnan(stars.bp_rp), drawn, stars.bp_rp))
+
+
+def _uniform(number: NDArray[np.int64], salt: int) -> Array:
+    """Numbers from 0 to 1 made of whole ones by SplitMix64 (Steele et al. 2014, OOPSLA 49, 453)."""
+    z = number.astype(np.uint64) * np.uint64(2) + np.uint64((salt * 0x9E3779B97F4A7C15) % 2**64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
+    return np.asarray((z ^ (z >> np.uint64(31))) / 2.0**64)
+
+
+def _colors(mag: Array, uniform: Array, normal: Array) -> Array:
+    red = uniform < np.interp(mag, *RED_PART)
+    color = np.where(red, COLORS[1][0] + COLORS[1][1] * normal, COLORS[0][0] + COLORS[0][1] * normal)
+    return np.clip(color, -0.2, 3.5)
 
 
 def _cells(center: tuple[float, float], radius_deg: float) -> list[tuple[int, int]]:
@@ -161,43 +231,17 @@ _GRID = np.linspace(4.0, FAINTEST, 600)
 _COUNTS = 10 ** (3.04 + 0.27 * (_GRID - 16) - 0.012 * (_GRID - 16) ** 2)
 
 
-def _cell_stars(seed: int, band: int, k: int) -> list[Array]:
+def _cell_stars(seed: int, band: int, k: int, density: float) -> list[Array]:
     """Columns of `Stars` (without ``star_id``) of one cell."""
     rng = generator(seed, "sky", band + 90, k)
     n_along = _cells_along(band)
     sin_low, sin_high = np.sin(np.radians([band, band + 1]))
     area = np.degrees(np.degrees(1.0)) * (sin_high - sin_low) * 2 * np.pi / n_along
-    n = rng.poisson(_COUNTS[-1] * area)
+    n = rng.poisson(_COUNTS[-1] * area * density)
     mag = np.interp(rng.uniform(_COUNTS[0], _COUNTS[-1], n), _COUNTS, _GRID)
     name = (band + 91) * 10_000_000_000 + k * 1_000_000 + np.arange(n)
     motion = rng.normal(0.0, 8.0, (2, n)) * 10 ** rng.normal(0.0, 0.3, n)
     return [
         name, (k + rng.random(n)) * 360.0 / n_along, np.degrees(np.arcsin(rng.uniform(sin_low, sin_high, n))),
-        motion[0], motion[1] - 3.0, np.full(n, 2016.0), mag, np.clip(rng.normal(1.05, 0.35, n), -0.2, 3.5),
+        motion[0], motion[1] - 3.0, np.full(n, 2016.0), mag, _colors(mag, rng.random(n), rng.standard_normal(n)),
     ]  # fmt: skip
-
-
-def observed_catalog(seed: int, stars: Stars) -> tuple[pa.Table, NDArray[np.bool_]]:
-    """What an observer knows: the stars with small errors and gaps, and which stars are in it.
-
-    Returns
-    -------
-    pyarrow.Table, ndarray of bool
-        Columns of a reference catalog; one element a star.
-    """
-    if len(stars) == 0:
-        raise RefcatError("no star of the table lies within 1 deg of the detectors: choose another centre or detectors")
-    rng = generator(seed, "refcat")
-    known = (rng.random(len(stars)) >= GAPS) | (stars.mag < GAPS_FROM)
-    shift = rng.normal(0.0, POSITION_ERROR_MAS / 3.6e6, (2, len(stars)))
-    columns = {
-        "source_id": stars.source_id,
-        "ra": (stars.ra + shift[0] / np.cos(np.radians(stars.dec))) % 360.0,
-        "dec": stars.dec + shift[1],
-        "phot_g_mean_mag": stars.mag + rng.normal(0.0, MAG_ERROR, len(stars)),
-        "pmra": stars.pmra + rng.normal(0.0, PM_ERROR_MAS, len(stars)),
-        "pmdec": stars.pmdec + rng.normal(0.0, PM_ERROR_MAS, len(stars)),
-        "ref_epoch": stars.epoch,
-        "bp_rp": stars.bp_rp,
-    }
-    return refcat.standard_columns(pa.table({n: c[known] for n, c in columns.items()})), known

@@ -37,6 +37,12 @@ class TruthTables:
         arrays = {name: np.asarray(c) if isinstance(c, np.ndarray) else c for name, c in columns.items()}
         self._parts[table].append(schema.conform(table, arrays, truth=True))
 
+    def extend(self, other: TruthTables) -> None:
+        """Add the rows of another."""
+        for name, parts in other._parts.items():
+            self._parts[name] += parts
+        self.hidden += other.hidden
+
     def table(self, name: str) -> pa.Table:
         """One table, with its schema even where it has no rows."""
         empty = schema.TRUTH[name].arrow.empty_table()
