@@ -276,20 +276,20 @@ def airmass(ra: float, dec: float, mjd_utc: float) -> float:
 
 
 def scintillation(airmass: float, exptime_s: float) -> float:
-    """Relative rms of a star's flux from scintillation, by Young's formula.
+    """Relative rms of a star's flux from scintillation in a typical night.
 
     Notes
     -----
-    ``0.09 D^(-2/3) X^1.75 exp(-h / 8000 m) / sqrt(2 t)`` with D in cm (Young 1967, AJ 72, 747; the form of
-    Gilliland & Brown 1988). Osborn et al. (2015) find a median 1.5 times larger over many sites.
+    ``sqrt(1e-5) C D^(-2/3) X^1.5 exp(-h / 8000 m) / sqrt(t)`` with D in m and C = 1.5, the median of many sites
+    (Osborn et al. 2015, MNRAS 452, 1707; C = 1 is about the formula of Young 1967, AJ 72, 747).
 
     Examples
     --------
     >>> round(scintillation(1.0, 0.5), 4)
-    0.0035
+    0.0056
     """
-    aperture_cm = 100 * APERTURE_M
-    return float(0.09 * aperture_cm ** (-2 / 3) * airmass**1.75 * np.exp(-ALTITUDE_M / 8000.0) / np.sqrt(2 * exptime_s))
+    diameter = APERTURE_M ** (-2 / 3)
+    return float(np.sqrt(1e-5) * 1.5 * diameter * airmass**1.5 * np.exp(-ALTITUDE_M / 8000.0) / np.sqrt(exptime_s))
 
 
 # --- file names ----------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from tomoe_explore.camera import NX, NY
 from tomoe_explore.data import BAD_PIXEL, SATURATED_PIXEL, Floats, Stack
@@ -16,6 +15,7 @@ from tomoe_explore.reduction.values import (
     Doubles,
     FilmPhotometry,
     FrameSeries,
+    Pairs,
     Prepared,
     StackPhotometry,
     Targets,
@@ -24,7 +24,6 @@ from tomoe_explore.schema import Flag
 
 ANNULUS_FWHM = (3.0, 6.0)  #: inner and outer radius of the local sky
 BLEND_FRACTION = 0.1
-CROWD_FWHM = 6.0  #: neighbours within so many FWHM make the crowding
 CLEAN_PX = 2.0  #: no bad or saturated pixel this far beyond the aperture
 
 
@@ -34,7 +33,9 @@ def annulus(fwhm_px: float) -> tuple[float, float]:
     return inner, max(min(ANNULUS_FWHM[1] * fwhm_px, inner + 12.0), 16.0)
 
 
-def stack_photometry(stack: Stack, targets: Targets, detections: Detections, radius_px: float) -> StackPhotometry:
+def stack_photometry(
+    stack: Stack, targets: Targets, pairs: Pairs, detections: Detections, radius_px: float
+) -> StackPhotometry:
     """Aperture fluxes, local sky and flags of all targets on the stack.
 
     Parameters
@@ -42,6 +43,7 @@ def stack_photometry(stack: Stack, targets: Targets, detections: Detections, rad
     stack : Stack
         With its seeing.
     targets : Targets
+    pairs : Pairs
     detections : Detections
         For its mask of stars and its sky.
     radius_px : float
@@ -65,12 +67,12 @@ def stack_photometry(stack: Stack, targets: Targets, detections: Detections, rad
     edge = (targets.x < margin) | (targets.y < margin) | (targets.x > NX - 1 - margin) | (targets.y > NY - 1 - margin)
     flags[edge] |= Flag.EDGE
     flux = flux - sky * area
-    blended, crowding = _neighbours(targets, flux, stack.fwhm_px, radius_px)
+    blended, crowding = _crowded(pairs, flux, stack.fwhm_px, radius_px)
     flags[blended] |= Flag.BLENDED
     return StackPhotometry(flux, variance, area, sky, near == 0, crowding, flags)
 
 
-def _neighbours(targets: Targets, flux: Floats, fwhm_px: float, radius_px: float) -> tuple[Bools, Doubles]:
+def _crowded(pairs: Pairs, flux: Floats, fwhm_px: float, radius_px: float) -> tuple[Bools, Doubles]:
     """Whether a neighbour puts more than a tenth of the target's own light into its aperture; and the crowding.
 
     Notes
@@ -78,21 +80,13 @@ def _neighbours(targets: Targets, flux: Floats, fwhm_px: float, radius_px: float
     A neighbour at distance d gives the surface brightness of a Moffat image (beta 3) at ``d - radius / 2`` over the
     whole aperture.
     """
-    position = np.column_stack([targets.x, targets.y])
-    pairs = cKDTree(position).query_pairs(radius_px + CROWD_FWHM * fwhm_px, output_type="ndarray")
     light = np.maximum(flux, 1e-3).astype(np.float64)
-    blended, crowding = np.zeros(len(targets), bool), np.zeros(len(targets))
-    if len(pairs) == 0:
-        return blended, crowding
-    distance = np.hypot(*(position[pairs[:, 0]] - position[pairs[:, 1]]).T)
+    ratio = light[pairs.neighbour] / light[pairs.target]
     alpha = 0.98 * fwhm_px  # of a Moffat profile of beta 3
-    share = 2 * (radius_px / alpha) ** 2 * (1 + (np.maximum(distance - radius_px / 2, 0) / alpha) ** 2) ** -3
-    for a, b in ((pairs[:, 0], pairs[:, 1]), (pairs[:, 1], pairs[:, 0])):
-        ratio = light[b] / light[a]
-        blended[a[ratio * np.minimum(share, 1.0) > BLEND_FRACTION]] = True
-        near = distance < CROWD_FWHM * fwhm_px
-        crowding += np.bincount(a[near], ratio[near], len(targets))
-    return blended, crowding
+    share = 2 * (radius_px / alpha) ** 2 * (1 + (np.maximum(pairs.distance - radius_px / 2, 0) / alpha) ** 2) ** -3
+    blended = np.zeros(len(flux), bool)
+    blended[pairs.target[ratio * np.minimum(share, 1.0) > BLEND_FRACTION]] = True
+    return blended, np.bincount(pairs.target, ratio, len(flux))
 
 
 def photometry(

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tomoe_explore import schema
+from tomoe_explore import memory, schema
 from tomoe_explore.camera import NX, NY, PIXEL_SCALE, airmass, detector_center, north_angle, scintillation
 from tomoe_explore.data import Film, Masters, Reduction, Refcat, Stack
 from tomoe_explore.errors import AstrometryError, FilmError, NoReferenceStarsError
@@ -22,6 +22,7 @@ from tomoe_explore.reduction.detect import detect, seeing
 from tomoe_explore.reduction.epoch import check_epoch
 from tomoe_explore.reduction.frames import check_frames, fill_holes, recorded_frames, stand_in
 from tomoe_explore.reduction.movers import find_movers, measure_movers
+from tomoe_explore.reduction.neighbours import find_pairs, spilled_light
 from tomoe_explore.reduction.photometry import annulus, photometry, stack_photometry
 from tomoe_explore.reduction.quality import check_images, check_light, check_noise, check_sky, diagnose, frame_flags
 from tomoe_explore.reduction.registration import register
@@ -30,6 +31,7 @@ from tomoe_explore.reduction.targets import choose_targets
 from tomoe_explore.reduction.transparency import transparency, twinkling
 from tomoe_explore.reduction.values import Prepared, Solution, Zeropoint
 from tomoe_explore.reduction.zeropoint import measure_growth, zeropoint
+from tomoe_explore.schema import Flag
 from tomoe_explore.wcs import TanSip
 
 
@@ -170,16 +172,21 @@ def _measure(
     e, stack, used = prepared.film.exposure, prepared.stack, prepared.used
     radius = _radius(stack, p)
     frames = register(prepared)
-    check_noise(prepared, frames.sky_offset)
+    prepared = _true_noise(prepared, check_noise(prepared, frames.sky_offset))
+    stack = prepared.stack
     targets = choose_targets(prepared.detections, solution, stars, mag_limit=p.mag_limit)
-    on_stack = stack_photometry(stack, targets, prepared.detections, radius)
+    pairs = find_pairs(targets, stack.fwhm_px, radius)
+    on_stack = stack_photometry(stack, targets, pairs, prepared.detections, radius)
     raw = photometry(prepared, targets, frames, on_stack, radius)
     light, comparison = transparency(raw.flux, np.sqrt(raw.variance), targets, on_stack.flags == 0, used)
     frames = replace(frames, light=light, n_stars=len(comparison))
-    flux = raw.flux / frames.light_at(targets.x, targets.y)
-    mean = flux[:, used].mean(axis=1)
     growth = measure_growth(stack, targets, on_stack, radius, annulus(stack.fwhm_px))
-    zero = zeropoint(targets, mean, on_stack, growth, radius)
+    flux = raw.flux / frames.light_at(targets.x, targets.y)
+    saturated = on_stack.flags & Flag.SATURATED > 0
+    spill = spilled_light(targets, pairs, flux[:, used].mean(axis=1), saturated, growth, radius)
+    flux = flux - spill[:, None]
+    mean = flux[:, used].mean(axis=1)
+    zero = zeropoint(targets, mean, spill, on_stack, growth, radius)
     loss = check_light(zero.value, e, prepared.calibration.gain)
     young = scintillation(airmass(*detector_center(e.ra, e.dec, e.detector_id), e.mjd_start), e.exptime1_s)
     twinkle = twinkling(flux[:, used], raw.variance, comparison, young)
@@ -200,6 +207,13 @@ def _measure(
     )  # fmt: skip
     stack = replace(stack, depth=float(tables.depth(stack, np.median(stack.variance[::8, ::8]))))
     return measured, stack, zero
+
+
+def _true_noise(prepared: Prepared, ratio: float) -> Prepared:
+    """The same film with the noise that its sky shows: the gain of a flat is that of another level and another day."""
+    variance = np.multiply(prepared.stack.variance, np.float32(ratio**2), out=memory.empty((NY, NX), np.float32))
+    calibration = replace(prepared.calibration, gain=prepared.calibration.gain / ratio**2)
+    return replace(prepared, stack=replace(prepared.stack, variance=variance), calibration=calibration)
 
 
 def _position_err(prepared: Prepared, measured: tables.Film2Hz, solution: Solution) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from tomoe_explore.reduction.values import Bools, Doubles, Floats, FrameSeries, 
 
 MAX_STARS, MIN_STARS = 300, 5
 PLANE_STARS = 60  #: from which thin cloud may differ over the detector
-TWINKLE_STARS = (15, 60)  #: fewest and most stars from which scintillation is measured
+PRIOR = 0.5  #: relative error of the variance that scintillation has by formula
 
 
 def transparency(
@@ -74,7 +74,7 @@ def _shrinkage(slopes: Doubles, covariance: Doubles) -> Doubles:
 
 
 def twinkling(flux: Floats, variance: Floats, stars: NDArray[np.int64], expected: float) -> float:
-    """Relative rms of stars beyond photons and read-out: scintillation, measured where the film has the stars for it.
+    """Relative rms of stars beyond photons and read-out: scintillation, as far as the film has the stars to tell.
 
     Parameters
     ----------
@@ -85,21 +85,28 @@ def twinkling(flux: Floats, variance: Floats, stars: NDArray[np.int64], expected
     stars : ndarray of int
         Stars to measure it on.
     expected : float
-        By Young's formula: kept where too few stars are bright enough to tell.
+        By formula; taken as known to half its variance.
+
+    Returns
+    -------
+    float
 
     Notes
     -----
-    Median over stars of the relative variance over that expected, so that variable stars do not count.
+    Each star gives ``var(flux) / mean^2 - variance / mean^2`` with the error of a sample variance; their weighted mean
+    is weighted again with what is expected. Stars that vary by five such errors more are left out.
     """
-    if len(stars) < TWINKLE_STARS[0] or flux.shape[1] < 5:
-        return expected
-    mean = flux[stars].mean(axis=1)
-    photons = variance[stars] / mean**2
-    bright = np.flatnonzero(photons < (0.7 * expected) ** 2)
-    bright = bright[np.argsort(photons[bright], kind="stable")][: TWINKLE_STARS[1]]
-    if len(bright) < TWINKLE_STARS[0]:
-        return expected
-    relative = flux[stars[bright]].var(axis=1, ddof=1) / mean[bright] ** 2
-    middle = (1 - 2 / (9 * (flux.shape[1] - 1))) ** 3  # median of a reduced chi-square (Wilson & Hilferty 1931)
-    excess = float(np.median(relative / middle - photons[bright]))
-    return float(np.sqrt(max(excess, (0.3 * expected) ** 2)))
+    guess = expected**2
+    precision = 1.0 / (PRIOR * guess) ** 2
+    result = guess
+    free = flux.shape[1] - 1
+    if len(stars) and free >= 2:
+        mean = flux[stars].mean(axis=1)
+        relative = (flux[stars].var(axis=1, ddof=1) / mean**2).astype(np.float64)
+        photons = (variance[stars] / mean**2).astype(np.float64)
+        for _ in range(3):
+            error = (photons + result) * np.sqrt(2 / free)
+            weight = (relative - photons - result < 5 * error) / error**2
+            total = float((weight * (relative - photons)).sum()) + precision * guess
+            result = max(total / (float(weight.sum()) + precision), 0.1 * guess)
+    return float(np.sqrt(result))

@@ -156,11 +156,20 @@ class Targets:
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """Targets near each other, ``(k,)`` each: index of a target, of its neighbour, and their distance in pixels."""
+
+    target: NDArray[np.int64]
+    neighbour: NDArray[np.int64]
+    distance: Doubles
+
+
+@dataclass(frozen=True)
 class StackPhotometry:
     """What the stack says of each target, ``(m,)``.
 
     ``flux, variance, area`` are of the aperture, ADU and pixels, sky subtracted; ``sky`` is local, ADU a pixel;
-    ``clean`` says that no bad or saturated pixel is near; ``crowding`` is the light of all neighbours within six FWHM
+    ``clean`` says that no bad or saturated pixel is near; ``crowding`` is the light of all neighbours that are near
     over the target's own; ``flags`` has bits of ``schema.Flag``.
     """
 

@@ -22,20 +22,25 @@ from tomoe_explore.reduction.values import (
 MIN_STARS = 3
 WIDE_FWHM = 4.0  #: radius in FWHM to which the curve of growth is measured
 N_RADII = 9  #: points of the curve of growth
-ISOLATED = 0.02  #: crowding up to which the zero point rests on a star
+ISOLATED = 0.02  #: neighbours' light in the aperture, of the star's own, up to which the zero point rests on it
 SURFACE_STARS = (25, 60)  #: stars from which the zero point may change linearly, quadratically over the detector
 COLOR_PRIOR = 0.15  #: mag a mag: how large a colour term may be before stars have spoken
 LEAST_SCATTER, USUAL_SCATTER = 0.003, 0.02  #: mag beyond photons: never taken smaller; where few stars tell
 
 
-def zeropoint(targets: Targets, flux: Floats, on_stack: StackPhotometry, growth: Growth, radius_px: float) -> Zeropoint:
+def zeropoint(
+    targets: Targets, flux: Floats, spill: Floats, on_stack: StackPhotometry, growth: Growth, radius_px: float
+) -> Zeropoint:
     """Zero point of a film from the mean 2 Hz fluxes of its reference stars.
 
     Parameters
     ----------
     targets : Targets
     flux : ndarray of float32, (m,)
-        Mean aperture flux in the frames of the stack, transparency taken out, ADU: what is calibrated is measured.
+        Mean aperture flux in the frames of the stack, transparency and neighbours taken out, ADU: what is calibrated is
+        measured.
+    spill : ndarray of float32, (m,)
+        Light of neighbours that was taken out, ADU.
     on_stack : StackPhotometry
         For errors and flags.
     growth : Growth
@@ -64,7 +69,7 @@ def zeropoint(targets: Targets, flux: Floats, on_stack: StackPhotometry, growth:
             f"{int(good.sum())} usable reference stars of {int((targets.ref_id >= 0).sum())} on the film: "
             f"at least {MIN_STARS} are needed for a zero point"
         )
-    alone = good & (on_stack.crowding < ISOLATED)
+    alone = good & (spill < ISOLATED * flux)
     stars = np.flatnonzero(alone if alone.sum() >= SURFACE_STARS[1] else good)
     value = targets.ref_mag[stars] + 2.5 * np.log10(flux[stars])
     color = targets.bp_rp[stars].astype(float)

@@ -1,0 +1,91 @@
+"""Step 8c: the light that neighbours put into a target's aperture."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from tomoe_explore.reduction.values import Bools, Doubles, Floats, Growth, Pairs, Targets
+
+REACH_FWHM = 6.0  #: farther ones count as sky
+STEPS = 8  #: of the iteration
+
+
+def find_pairs(targets: Targets, fwhm_px: float, radius_px: float) -> Pairs:
+    """Targets that may put light into each other's apertures.
+
+    Parameters
+    ----------
+    targets : Targets
+    fwhm_px, radius_px : float
+        Seeing and aperture radius, pixels.
+
+    Returns
+    -------
+    Pairs
+        Each pair twice, once for either member.
+    """
+    position = np.column_stack([targets.x, targets.y])
+    pairs = cKDTree(position).query_pairs(radius_px + REACH_FWHM * fwhm_px, output_type="ndarray")
+    distance = np.hypot(*(position[pairs[:, 0]] - position[pairs[:, 1]]).T)
+    return Pairs(
+        np.append(pairs[:, 0], pairs[:, 1]), np.append(pairs[:, 1], pairs[:, 0]), np.append(distance, distance)
+    )
+
+
+def spilled_light(
+    targets: Targets, pairs: Pairs, flux: Floats, saturated: Bools, growth: Growth, radius_px: float
+) -> Floats:
+    """Light of neighbours in the aperture of each target.
+
+    Parameters
+    ----------
+    targets : Targets
+    pairs : Pairs
+    flux : ndarray of float32, (m,)
+        Mean aperture flux of each target, neighbours' light included, ADU.
+    saturated : ndarray of bool, (m,)
+        Targets whose flux is too small: where the catalog has them, their light is taken from there.
+    growth : Growth
+        The star image.
+    radius_px : float
+        Aperture radius, pixels.
+
+    Returns
+    -------
+    ndarray of float32, (m,)
+        ADU.
+
+    Notes
+    -----
+    Of a star with all its light T an aperture at distance d holds ``T A(d)``. The fluxes are sums of such terms over
+    all stars near; ``T`` is found by iteration, none being negative (Jacobi). What is farther than six FWHM, and what
+    was not detected, is in the local sky.
+    """
+    table, step = _overlap(growth, radius_px, float(pairs.distance.max()) if len(pairs.distance) else 1.0)
+    share = np.interp(pairs.distance, step * np.arange(len(table)), table)
+    own, total = table[0], np.maximum(flux.astype(np.float64), 0.0) / table[0]
+    known = saturated & np.isfinite(targets.ref_mag)
+    usual = ~saturated & np.isfinite(targets.ref_mag) & (flux > 0)
+    if known.any() and usual.any():
+        zero = np.median(targets.ref_mag[usual] + 2.5 * np.log10(total[usual]))
+        total[known] = 10 ** (0.4 * (zero - targets.ref_mag[known].astype(np.float64)))
+    spill = np.zeros(len(flux))
+    for _ in range(STEPS):
+        spill = np.bincount(pairs.target, share * total[pairs.neighbour], len(flux))
+        better = np.maximum(flux - spill, 0.0) / own
+        total = np.where(known, total, 0.5 * (total + better))
+    return spill.astype(np.float32)
+
+
+def _overlap(growth: Growth, radius_px: float, reach_px: float) -> tuple[Doubles, float]:
+    """Share of a star's light in an aperture at distances 0, step, 2 step …; and the step, pixels."""
+    step = 0.2
+    distance = np.arange(0.0, reach_px + 2 * step, step)
+    n_rings, n_angles = 16, 24
+    ring = (np.arange(n_rings) + 0.5) * (radius_px + 0.5) / n_rings
+    angle = (np.arange(n_angles) + 0.5) * np.pi / n_angles
+    weight = np.clip(radius_px + 0.5 - ring, 0, 1) * ring * (radius_px + 0.5) / n_rings * 2 * np.pi / n_angles
+    d2 = (distance[:, None, None] + ring[None, :, None] * np.cos(angle)) ** 2 + (ring[:, None] * np.sin(angle)) ** 2
+    profile = (growth.beta - 1) / (np.pi * growth.alpha**2) * (1 + d2 / growth.alpha**2) ** -growth.beta
+    return np.asarray((profile * weight[None, :, None]).sum(axis=(1, 2))), step
