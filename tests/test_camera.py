@@ -86,6 +86,6 @@ def test_gain_modes_are_told_apart():
 
 
 def test_scintillation_is_half_more_than_youngs_formula():
-    """Young's gives 3.5 mmag at the zenith; the median of the sites that Osborn et al. (2015) looked at is half more."""
+    """Young's gives 3.5 mmag at the zenith; the median of the sites that Osborn et al. (2015) looked at half more."""
     assert 1.0857 * camera.scintillation(1.0, 0.5) == pytest.approx(1.5 * 0.0038, abs=0.0006)
     assert camera.scintillation(2.0, 0.5) == pytest.approx(2**1.5 * camera.scintillation(1.0, 0.5))

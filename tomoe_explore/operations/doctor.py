@@ -25,7 +25,7 @@ Status = Literal["ok", "note", "fault"]
 
 #: Modules without which something does not work; each is imported, for a broken binary shows only then.
 MODULES = (
-    "numpy", "scipy", "numba", "pandas", "pyarrow", "astropy", "cdshealpix", "sep", "lightkurve", "nifty_ls",
+    "numpy", "scipy", "numba", "pandas", "pyarrow", "astropy", "cdshealpix", "lightkurve", "nifty_ls",
     "intake", "dask.dataframe", "sqlalchemy", "xxhash", "typer", "rich", "tqdm",
 )  # fmt: skip
 VIEW_MODULES = ("ipywidgets", "bokeh", "holoviews", "datashader", "jupyter_bokeh", "matplotlib", "jupyterlab")

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 #: Packages whose version may change a result.
-PACKAGES = ("numpy", "scipy", "numba", "astropy", "sep", "pyarrow", "cdshealpix", "nifty-ls", "lightkurve")
+PACKAGES = ("numpy", "scipy", "numba", "astropy", "pyarrow", "cdshealpix", "nifty-ls", "lightkurve")
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ def find_pairs(targets: Targets, fwhm_px: float, radius_px: float) -> Pairs:
     )
 
 
-def spilled_light(
+def starlight(
     targets: Targets, pairs: Pairs, flux: Floats, saturated: Bools, growth: Growth, radius_px: float
-) -> Floats:
-    """Light of neighbours in the aperture of each target.
+) -> Doubles:
+    """All light of each target, its neighbours' taken off.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def spilled_light(
 
     Returns
     -------
-    ndarray of float32, (m,)
+    ndarray of float64, (m,)
         ADU.
 
     Notes
@@ -62,30 +62,22 @@ def spilled_light(
     all stars near; ``T`` is found by iteration, none being negative (Jacobi). What is farther than six FWHM, and what
     was not detected, is in the local sky.
     """
-    table, step = _overlap(growth, radius_px, float(pairs.distance.max()) if len(pairs.distance) else 1.0)
-    share = np.interp(pairs.distance, step * np.arange(len(table)), table)
-    own, total = table[0], np.maximum(flux.astype(np.float64), 0.0) / table[0]
+    own = float(growth.share(radius_px))
+    share = growth.overlap(radius_px, pairs.distance)
+    total = np.maximum(flux.astype(np.float64), 0.0) / own
     known = saturated & np.isfinite(targets.ref_mag)
     usual = ~saturated & np.isfinite(targets.ref_mag) & (flux > 0)
     if known.any() and usual.any():
         zero = np.median(targets.ref_mag[usual] + 2.5 * np.log10(total[usual]))
         total[known] = 10 ** (0.4 * (zero - targets.ref_mag[known].astype(np.float64)))
-    spill = np.zeros(len(flux))
     for _ in range(STEPS):
         spill = np.bincount(pairs.target, share * total[pairs.neighbour], len(flux))
         better = np.maximum(flux - spill, 0.0) / own
         total = np.where(known, total, 0.5 * (total + better))
-    return spill.astype(np.float32)
+    return total
 
 
-def _overlap(growth: Growth, radius_px: float, reach_px: float) -> tuple[Doubles, float]:
-    """Share of a star's light in an aperture at distances 0, step, 2 step …; and the step, pixels."""
-    step = 0.2
-    distance = np.arange(0.0, reach_px + 2 * step, step)
-    n_rings, n_angles = 16, 24
-    ring = (np.arange(n_rings) + 0.5) * (radius_px + 0.5) / n_rings
-    angle = (np.arange(n_angles) + 0.5) * np.pi / n_angles
-    weight = np.clip(radius_px + 0.5 - ring, 0, 1) * ring * (radius_px + 0.5) / n_rings * 2 * np.pi / n_angles
-    d2 = (distance[:, None, None] + ring[None, :, None] * np.cos(angle)) ** 2 + (ring[:, None] * np.sin(angle)) ** 2
-    profile = (growth.beta - 1) / (np.pi * growth.alpha**2) * (1 + d2 / growth.alpha**2) ** -growth.beta
-    return np.asarray((profile * weight[None, :, None]).sum(axis=(1, 2))), step
+def spilled_light(pairs: Pairs, light: Doubles, growth: Growth, radius_px: float) -> Floats:
+    """Light of neighbours in an aperture about each target, ADU, ``(m,)``; ``light`` is that of `starlight`."""
+    share = growth.overlap(radius_px, pairs.distance)
+    return np.bincount(pairs.target, share * light[pairs.neighbour], len(light)).astype(np.float32)

@@ -86,7 +86,7 @@ def _crowded(pairs: Pairs, flux: Floats, fwhm_px: float, radius_px: float) -> tu
     share = 2 * (radius_px / alpha) ** 2 * (1 + (np.maximum(pairs.distance - radius_px / 2, 0) / alpha) ** 2) ** -3
     blended = np.zeros(len(flux), bool)
     blended[pairs.target[ratio * np.minimum(share, 1.0) > BLEND_FRACTION]] = True
-    return blended, np.bincount(pairs.target, ratio, len(flux))
+    return blended, np.bincount(pairs.target, ratio, len(flux)).astype(np.float64)
 
 
 def photometry(

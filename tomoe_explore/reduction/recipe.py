@@ -6,6 +6,7 @@ No step knows another; what passes between them is in ``values.py`` and ``data.p
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +23,24 @@ from tomoe_explore.reduction.detect import detect, seeing
 from tomoe_explore.reduction.epoch import check_epoch
 from tomoe_explore.reduction.frames import check_frames, fill_holes, recorded_frames, stand_in
 from tomoe_explore.reduction.movers import find_movers, measure_movers
-from tomoe_explore.reduction.neighbours import find_pairs, spilled_light
-from tomoe_explore.reduction.photometry import annulus, photometry, stack_photometry
+from tomoe_explore.reduction.neighbours import find_pairs, spilled_light, starlight
+from tomoe_explore.reduction.photometry import photometry, stack_photometry
 from tomoe_explore.reduction.quality import check_images, check_light, check_noise, check_sky, diagnose, frame_flags
 from tomoe_explore.reduction.registration import register
 from tomoe_explore.reduction.stack import stack_film
 from tomoe_explore.reduction.targets import choose_targets
 from tomoe_explore.reduction.transparency import transparency, twinkling
-from tomoe_explore.reduction.values import Prepared, Solution, Zeropoint
-from tomoe_explore.reduction.zeropoint import measure_growth, zeropoint
+from tomoe_explore.reduction.values import (
+    Floats,
+    Growth,
+    Pairs,
+    Prepared,
+    Solution,
+    StackPhotometry,
+    Targets,
+    Zeropoint,
+)
+from tomoe_explore.reduction.zeropoint import measure_growth, usual_growth, zeropoint
 from tomoe_explore.schema import Flag
 from tomoe_explore.wcs import TanSip
 
@@ -98,11 +108,11 @@ def reduce_film(
     p = parameters or Parameters()
     prepared = _prepare(film, masters, p)
     stars, solution = _astrometry(prepared, refcat, p)
-    prepared = replace(prepared, stack=_solved(prepared, solution))
+    prepared = replace(prepared, stack=_solved(prepared, solution, p))
     measured, stack, zero = _measure(prepared, stars, solution, p, reduction_id)
     wcs = TanSip.from_header(stack.wcs_header)
     tracks = find_movers(prepared, measured.frames, snr=p.mover_snr, speeds_arcsec_s=p.mover_rates)
-    tracks = measure_movers(prepared, measured.frames, tracks, zero, radius_px=_radius(stack, p))
+    tracks = measure_movers(prepared, measured.frames, tracks, zero, radius_px=stack.aperture_px)
     movers, mover_detections = tables.movers_tables(film.exposure, reduction_id, wcs, tracks, zero.njy)
     products = {
         "photometry": tables.photometry_table(measured),
@@ -152,17 +162,15 @@ def _astrometry(prepared: Prepared, refcat: Refcat, p: Parameters) -> tuple[Refc
     return stars, solution
 
 
-def _solved(prepared: Prepared, solution: Solution) -> Stack:
+def _solved(prepared: Prepared, solution: Solution, p: Parameters) -> Stack:
     detections = prepared.detections
     fwhm = seeing(detections)
+    fwhm = fwhm if np.isfinite(fwhm) else 3.0
     return replace(
         prepared.stack, wcs_header=solution.wcs_header, n_stars=solution.n_stars, astrometric_rms=solution.rms,
-        fwhm_px=fwhm if np.isfinite(fwhm) else 3.0, sky=float(np.median(detections.background[::8, ::8])),
+        fwhm_px=fwhm, aperture_px=max(p.aperture_fwhm * fwhm, 2.0),
+        sky=float(np.median(detections.background[::8, ::8])),
     )  # fmt: skip
-
-
-def _radius(stack: Stack, p: Parameters) -> float:
-    return max(p.aperture_fwhm * stack.fwhm_px, 2.0)
 
 
 def _measure(
@@ -170,7 +178,7 @@ def _measure(
 ) -> tuple[tables.Film2Hz, Stack, Zeropoint]:
     """Targets, frame shifts, zero point, fluxes in nJy; and the stack with its zero point and depth."""
     e, stack, used = prepared.film.exposure, prepared.stack, prepared.used
-    radius = _radius(stack, p)
+    radius = stack.aperture_px
     frames = register(prepared)
     prepared = _true_noise(prepared, check_noise(prepared, frames.sky_offset))
     stack = prepared.stack
@@ -180,10 +188,8 @@ def _measure(
     raw = photometry(prepared, targets, frames, on_stack, radius)
     light, comparison = transparency(raw.flux, np.sqrt(raw.variance), targets, on_stack.flags == 0, used)
     frames = replace(frames, light=light, n_stars=len(comparison))
-    growth = measure_growth(stack, targets, on_stack, radius, annulus(stack.fwhm_px))
     flux = raw.flux / frames.light_at(targets.x, targets.y)
-    saturated = on_stack.flags & Flag.SATURATED > 0
-    spill = spilled_light(targets, pairs, flux[:, used].mean(axis=1), saturated, growth, radius)
+    growth, spill = _neighbours(prepared, targets, on_stack, pairs, flux[:, used].mean(axis=1))
     flux = flux - spill[:, None]
     mean = flux[:, used].mean(axis=1)
     zero = zeropoint(targets, mean, spill, on_stack, growth, radius)
@@ -191,7 +197,7 @@ def _measure(
     young = scintillation(airmass(*detector_center(e.ra, e.dec, e.detector_id), e.mjd_start), e.exptime1_s)
     twinkle = twinkling(flux[:, used], raw.variance, comparison, young)
     error = np.sqrt(raw.variance + (twinkle * np.maximum(mean, 0.0)) ** 2)
-    njy = flux_njy(zero.at(targets.x, targets.y, targets.bp_rp)) * zero.aperture_correction(radius)
+    njy = flux_njy(zero.at(targets.x, targets.y, targets.bp_rp)) * zero.aperture_correction
     of_frames = frame_flags(frames.transparency, frames.n_stars, prepared.recorded, loss_mag=loss)
     of_frames |= np.int32(prepared.calibration.flags)
     measured = tables.Film2Hz(
@@ -199,14 +205,28 @@ def _measure(
         (error[:, None] / frames.transparency * njy[:, None]).astype(np.float32),
         raw.background, raw.flags | on_stack.flags[:, None] | of_frames, of_frames,
     )  # fmt: skip
-    correction, calibration = zero.aperture_correction(radius), prepared.calibration
+    correction, calibration = zero.aperture_correction, prepared.calibration
     stack = replace(
         stack, zeropoint=zero.value, zeropoint_err=zero.error,
-        gain=calibration.gain, read_noise_e=calibration.read_noise * calibration.gain, aperture_px=radius,
+        gain=calibration.gain, read_noise_e=calibration.read_noise * calibration.gain,
         aperture_correction=correction, scintillation=twinkle,
     )  # fmt: skip
     stack = replace(stack, depth=float(tables.depth(stack, np.median(stack.variance[::8, ::8]))))
     return measured, stack, zero
+
+
+def _neighbours(
+    prepared: Prepared, targets: Targets, on_stack: StackPhotometry, pairs: Pairs, flux: Floats
+) -> tuple[Growth, Floats]:
+    """The curve of growth and the light of neighbours in each aperture: either needs the other, twice is enough."""
+    stack = prepared.stack
+    saturated = on_stack.flags & Flag.SATURATED > 0
+    growth = usual_growth(stack)
+    for _ in range(2):
+        light = starlight(targets, pairs, flux, saturated, growth, stack.aperture_px)
+        growth = measure_growth(stack, targets, on_stack, partial(spilled_light, pairs, light, growth), growth)
+    light = starlight(targets, pairs, flux, saturated, growth, stack.aperture_px)
+    return growth, spilled_light(pairs, light, growth, stack.aperture_px)
 
 
 def _true_noise(prepared: Prepared, ratio: float) -> Prepared:

@@ -53,15 +53,18 @@ class Detections:
     x, y : ndarray of float64, (m,)
         Windowed centroids, pixels.
     flux, flux_err : ndarray of float32, (m,)
-        Isophotal flux and its error from sky alone, ADU a frame; for ranking, not for science.
+        All light of a star by the matched filter, neighbours' taken off, and its error by the stack's variance, the
+        star's own photons included; ADU a frame. Their ratio is the signal to noise; the flux itself is for ranking.
     fwhm_px : ndarray of float32, (m,)
-        Of the Gaussian that fits best; NaN where the fit fails.
+        Of the star image (Moffat).
     ellipticity : ndarray of float32, (m,)
     saturated : ndarray of bool, (m,)
     star_mask : ndarray of bool, (NY, NX)
-        Pixels that hold light of sources.
+        Pixels that hold light of sources or are bad.
     background : ndarray of float32, (NY, NX)
         Smooth sky, ADU a frame.
+    blended : ndarray of bool, (m,)
+        Neighbours put more than a tenth of the source's own light into its window.
     """
 
     x: Doubles
@@ -73,6 +76,7 @@ class Detections:
     saturated: NDArray[np.bool_]
     star_mask: NDArray[np.bool_]
     background: Floats
+    blended: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.x)
@@ -190,37 +194,36 @@ class Growth:
     ----------
     alpha, beta : float
         ``I(r) ~ (1 + (r / alpha)^2)^-beta``, pixels.
-    annulus : (inner, outer)
-        Radii, pixels, in which the sky is measured, and with it some light of the star.
     error : float
         Relative standard error of a correction.
     """
 
     alpha: float
     beta: float
-    annulus: tuple[float, float]
     error: float
 
     def share(self, radius: ArrayLike) -> Doubles:
         """Share of all light within a radius."""
         return moffat_share(radius, self.alpha, self.beta)
 
-    def measured(self, radius: ArrayLike) -> Doubles:
-        """Share of all light that an aperture finds, the star's own light in the sky's annulus being lost."""
-        return measured_share(radius, self.alpha, self.beta, self.annulus)
+    def overlap(self, radius: float, distance: ArrayLike) -> Doubles:
+        """Share of a star's light in a soft-edged aperture at a distance, pixels: from a table in steps of 0.4."""
+        reach = float(np.max(distance, initial=0.0))
+        steps = np.arange(0.0, reach + 0.8, 0.4)
+        n_rings, n_angles = 10, 12
+        ring = (np.arange(n_rings) + 0.5) * (radius + 0.5) / n_rings
+        angle = (np.arange(n_angles) + 0.5) * np.pi / n_angles
+        area = ring * (radius + 0.5) / n_rings * 2 * np.pi / n_angles * np.clip(radius + 0.5 - ring, 0, 1)
+        x, y = ring[:, None] * np.cos(angle), ring[:, None] * np.sin(angle)
+        d2 = (steps[:, None, None] + x) ** 2 + y**2
+        light = (self.beta - 1) / (np.pi * self.alpha**2) * (1 + d2 / self.alpha**2) ** -self.beta
+        table = (light * area[:, None]).sum(axis=(1, 2))
+        return np.asarray(np.interp(np.asarray(distance, float), steps, table))
 
 
 def moffat_share(radius: ArrayLike, alpha: ArrayLike, beta: ArrayLike) -> Doubles:
     """Share of a Moffat image's light within a radius, ``1 - (1 + (r / alpha)^2)^(1 - beta)``."""
     return np.asarray(1.0 - (1.0 + (np.asarray(radius, float) / alpha) ** 2) ** (1.0 - np.asarray(beta)))
-
-
-def measured_share(radius: ArrayLike, alpha: ArrayLike, beta: ArrayLike, annulus: tuple[float, float]) -> Doubles:
-    """`moffat_share` less what is taken for sky: the mean light in the annulus."""
-    inner, outer = annulus
-    light = moffat_share(outer, alpha, beta) - moffat_share(inner, alpha, beta)
-    lost = light / (outer**2 - inner**2)
-    return np.asarray(moffat_share(radius, alpha, beta) - lost * np.asarray(radius, float) ** 2)
 
 
 @dataclass(frozen=True)
@@ -230,13 +233,15 @@ class Zeropoint:
     Attributes
     ----------
     value, error : float
-        Gaia G (Vega) of 1 ADU a frame in all of the image of a star of colour ``camera.COLOR_PIVOT``, at the mean
-        over the detector; standard error.
+        Gaia G (Vega) of 1 ADU a frame in all of the image of a star of colour ``camera.COLOR_PIVOT``, in the mean over
+        the stars used; standard error.
     color_term : float
         Magnitudes by which the zero point rises for each magnitude of bp_rp.
-    surface : ndarray of float64, (5,)
-        Coefficients of `surface_terms`, mag: how the zero point of the aperture changes over the detector.
+    surface : (coefficients, center), ndarray of float64, (5,)
+        Of `surface_terms`, mag: how the zero point of the aperture changes over the detector; terms at the mean star.
     growth : Growth
+    aperture_correction : float
+        All light over the light in the photometry's aperture.
     color : float
         Median bp_rp of the stars used: what is assumed of a source without colour.
     n_stars : int
@@ -245,8 +250,9 @@ class Zeropoint:
     value: float
     error: float
     color_term: float
-    surface: Doubles
+    surface: tuple[Doubles, Doubles]
     growth: Growth
+    aperture_correction: float
     color: float
     n_stars: int
 
@@ -258,17 +264,15 @@ class Zeropoint:
     def at(self, x: ArrayLike, y: ArrayLike, bp_rp: ArrayLike) -> Doubles:
         """Zero point at pixels, for a colour (NaN: the film's usual one)."""
         color = np.where(np.isfinite(bp_rp), bp_rp, self.color)
-        return self.value + self.color_term * (color - COLOR_PIVOT) + surface_terms(x, y) @ self.surface
-
-    def aperture_correction(self, radius_px: float) -> float:
-        """All light over the light measured within a radius."""
-        return float(1.0 / self.growth.measured(radius_px))
+        coefficients, center = self.surface
+        over_detector = (surface_terms(x, y) - center) @ coefficients
+        return np.asarray(self.value + self.color_term * (color - COLOR_PIVOT) + over_detector)
 
 
 def surface_terms(x: ArrayLike, y: ArrayLike) -> Doubles:
-    """``(n, 5)``: u, v, u^2 - 1/3, uv, v^2 - 1/3 of pixels scaled to -1…1; none has a mean over the detector."""
+    """``(n, 5)``: u, v, u^2, uv, v^2 of pixels scaled to -1…1."""
     u, v = 2 * (np.asarray(x, float) + 0.5) / NX - 1, 2 * (np.asarray(y, float) + 0.5) / NY - 1
-    return np.stack([u, v, u**2 - 1 / 3, u * v, v**2 - 1 / 3], axis=-1)
+    return np.stack([u, v, u**2, u * v, v**2], axis=-1)
 
 
 @dataclass(frozen=True)

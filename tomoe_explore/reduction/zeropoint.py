@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -10,20 +12,25 @@ from tomoe_explore.data import Floats, Stack
 from tomoe_explore.errors import ZeropointError
 from tomoe_explore.kernels.stack_apertures import image_apertures
 from tomoe_explore.reduction.values import (
+    Bools,
     Doubles,
     Growth,
     StackPhotometry,
     Targets,
     Zeropoint,
-    measured_share,
+    moffat_share,
     surface_terms,
 )
 
 MIN_STARS = 3
 WIDE_FWHM = 4.0  #: radius in FWHM to which the curve of growth is measured
 N_RADII = 9  #: points of the curve of growth
+N_GROWTH = 120  #: stars that make it, the least crowded
+CROWDED = 0.5  #: light of all neighbours near over a star's own, beyond which it tells nothing of the curve of growth
 ISOLATED = 0.02  #: neighbours' light in the aperture, of the star's own, up to which the zero point rests on it
 SURFACE_STARS = (25, 60)  #: stars from which the zero point may change linearly, quadratically over the detector
+SYSTEMATIC = 0.003  #: mag; unseen companions and nonlinearity, which no number of stars averages out
+USUAL_SNR, LEAST_SNR = 100.0, 15.0  #: of stars the zero point rests on: faint ones have companions that nobody sees
 COLOR_PRIOR = 0.15  #: mag a mag: how large a colour term may be before stars have spoken
 LEAST_SCATTER, USUAL_SCATTER = 0.003, 0.02  #: mag beyond photons: never taken smaller; where few stars tell
 
@@ -60,10 +67,15 @@ def zeropoint(
     -----
     ``G + 2.5 log10(flux) = value + color_term (bp_rp - pivot) + surface(x, y)``, by least squares with weights
     ``1 / (photon error^2 + scatter^2)``, the scatter found so that chi-square is right, after clipping at 4 sigma. The
-    surface takes up what the flat and the star images' change over the detector leave.
+    surface takes up what the flat and the star images' change over the detector leave. The logarithm of a noisy flux is
+    low by half its relative variance, which is added.
     """
     error = np.sqrt(on_stack.variance)
-    good = (on_stack.flags == 0) & (targets.ref_id >= 0) & np.isfinite(targets.ref_mag) & (flux > 15 * error)
+    good = (on_stack.flags == 0) & (targets.ref_id >= 0) & np.isfinite(targets.ref_mag)
+    light = _expected(targets.ref_mag, flux, good & (flux > LEAST_SNR * error))
+    snr = np.sort(light[good] / error[good])[::-1]
+    enough = max(min(USUAL_SNR, float(snr[: SURFACE_STARS[1]].min(initial=USUAL_SNR))), LEAST_SNR)
+    good &= (light >= enough * error) & (flux > 0)
     if good.sum() < MIN_STARS:
         raise ZeropointError(
             f"{int(good.sum())} usable reference stars of {int((targets.ref_id >= 0).sum())} on the film: "
@@ -71,20 +83,33 @@ def zeropoint(
         )
     alone = good & (spill < ISOLATED * flux)
     stars = np.flatnonzero(alone if alone.sum() >= SURFACE_STARS[1] else good)
-    value = targets.ref_mag[stars] + 2.5 * np.log10(flux[stars])
+    value = targets.ref_mag[stars] + 2.5 * np.log10(flux[stars]) + 0.5 * 1.0857 * (error[stars] / flux[stars]) ** 2
     color = targets.bp_rp[stars].astype(float)
     usual = float(np.median(color[np.isfinite(color)])) if np.isfinite(color).any() else COLOR_PIVOT
     terms = np.column_stack([
         np.ones(len(stars)), np.where(np.isfinite(color), color, usual) - COLOR_PIVOT,
         surface_terms(targets.x[stars], targets.y[stars]),
     ])  # fmt: skip
+    center = terms[:, 2:].mean(axis=0)
+    terms[:, 2:] -= center
     photon = 1.0857 * error[stars] / flux[stars]
     found, variance, n_used = _simplest(terms, value.astype(float), photon.astype(float))
     surface = np.zeros(5)
     surface[: len(found) - 2] = found[2:]
-    total = float(found[0]) + 2.5 * np.log10(1.0 / float(growth.measured(radius_px)))
-    stated = float(np.hypot(np.sqrt(variance), 1.0857 * growth.error))
-    return Zeropoint(total, stated, float(found[1]), surface, growth, usual, n_used)
+    # frames are registered, the stack is not: their images are sharper than the one that the growth was measured on
+    sharper = float(np.median((flux[stars] + spill[stars]) / on_stack.flux[stars]))
+    correction = 1.0 / (float(growth.share(radius_px)) * sharper)
+    total = float(found[0]) + 2.5 * np.log10(correction)
+    stated = float(np.sqrt(variance + (1.0857 * growth.error) ** 2 + SYSTEMATIC**2))
+    return Zeropoint(total, stated, float(found[1]), (surface, center), growth, correction, usual, n_used)
+
+
+def _expected(mag: Floats, flux: Floats, sure: Bools) -> Doubles:
+    """Flux that the catalog has us expect: to choose stars by what they measure would favour those measured bright."""
+    if not sure.any():
+        return np.zeros(len(mag))
+    zero = float(np.median(mag[sure] + 2.5 * np.log10(flux[sure])))
+    return np.asarray(10 ** (0.4 * (zero - mag.astype(np.float64))))
 
 
 def _simplest(terms: Doubles, values: Doubles, photon: Doubles) -> tuple[Doubles, float, int]:
@@ -132,60 +157,65 @@ def _robust(terms: Doubles, values: Doubles, photon: Doubles) -> tuple[Doubles, 
     return found, covariance, int(keep.sum()), weight
 
 
+def usual_growth(stack: Stack) -> Growth:
+    """A Moffat image of beta 3.5 and the stack's seeing: the first guess, and all there is where stars do not tell."""
+    return Growth(float(_alpha(stack.fwhm_px, 3.5)), 3.5, 0.02)
+
+
 def measure_growth(
-    stack: Stack, targets: Targets, on_stack: StackPhotometry, radius_px: float, annulus: tuple[float, float]
+    stack: Stack, targets: Targets, on_stack: StackPhotometry, spills: Callable[[float], Floats], first: Growth
 ) -> Growth:
-    """Curve of growth from bright isolated stars on the stack.
+    """Curve of growth from bright stars on the stack, their neighbours' light taken off.
 
     Parameters
     ----------
     stack, targets, on_stack
         As made by the steps before.
-    radius_px : float
-        Aperture of the photometry, pixels: the smallest radius.
-    annulus : (inner, outer)
-        Where the local sky was measured, pixels.
+    spills : callable
+        Light of neighbours within a radius about each target, ADU, ``(m,)``.
+    first : Growth
+        What is known so far.
 
     Returns
     -------
     Growth
-        A Moffat profile fitted to the median curve, so that the light beyond the widest radius counts too; of beta 3.5
-        and the stack's seeing where fewer than three stars tell.
+        A Moffat profile fitted to the median curve, so that the light beyond the widest radius counts too; ``first``
+        where fewer than three stars tell.
     """
-    radii = np.linspace(radius_px, max(WIDE_FWHM * stack.fwhm_px, radius_px + 1), N_RADII)
-    sure = (on_stack.flags == 0) & on_stack.clean & (on_stack.crowding < 0.01) & (on_stack.flux > 0)
-    noise = np.sqrt(on_stack.variance * (radii[-1] / radius_px) ** 2)
+    smallest = stack.aperture_px
+    radii = np.linspace(smallest, max(WIDE_FWHM * stack.fwhm_px, smallest + 1), N_RADII)
+    noise = np.sqrt(on_stack.variance) * radii[-1] / smallest
+    sure = (on_stack.flags == 0) & on_stack.clean & (on_stack.crowding < CROWDED) & (on_stack.flux > 0)
     bright = np.flatnonzero(sure & (noise < 0.03 * on_stack.flux))
-    bright = bright[np.argsort(-on_stack.flux[bright], kind="stable")][:150]
-    usual = Growth(float(_alpha(stack.fwhm_px, 3.5)), 3.5, annulus, 0.02)
-    if len(bright) < 3:
-        return usual
+    bright = bright[np.argsort(on_stack.crowding[bright], kind="stable")][:N_GROWTH]
     at = targets.x[bright], targets.y[bright]
     light = []
     for radius in radii:
         flux, _, area, _ = image_apertures(stack.image, stack.variance, stack.mask, at, float(radius))
-        light.append(flux - on_stack.sky[bright] * area)
+        light.append(flux - on_stack.sky[bright] * area - spills(float(radius))[bright])
     ratio = np.array(light) / np.maximum(light[0], 1e-3)
-    plain = (ratio[-1] > 0.95) & (ratio[-1] < 2.0)
+    plain = (ratio[-1] > 0.9) & (ratio[-1] < 2.0)
     if plain.sum() < 3:
-        return usual
-    error = 1.2533 * float(np.std(ratio[-1, plain])) / np.sqrt(plain.sum()) / float(np.median(ratio[-1, plain]))
-    return _fit_growth(radii, np.median(ratio[:, plain], axis=1), stack.fwhm_px, annulus, error)
+        return first
+    median = np.median(ratio[:, plain], axis=1)
+    scatter = 1.4826 * float(np.median(np.abs(ratio[-1, plain] - median[-1])))
+    error = 1.2533 * scatter / np.sqrt(plain.sum()) / median[-1]
+    return _fit_growth(radii, median, stack.fwhm_px, float(error))
 
 
 def _alpha(fwhm_px: float, beta: ArrayLike) -> Doubles:
     return np.asarray(fwhm_px / (2 * np.sqrt(2 ** (1 / np.asarray(beta)) - 1)))
 
 
-def _fit_growth(radii: Doubles, ratio: Doubles, fwhm_px: float, annulus: tuple[float, float], error: float) -> Growth:
+def _fit_growth(radii: Doubles, ratio: Doubles, fwhm_px: float, error: float) -> Growth:
     """The Moffat profile whose curve, relative to the first radius, is nearest: on a grid, then a finer one."""
     best = 1.0, 3.5
     for wide, steps in ((1.0, 25), (0.12, 25), (0.015, 25)):
         width = best[0] * (1 + wide * np.linspace(-0.35, 0.35, steps))
         beta = np.maximum(best[1] * (1 + wide * np.linspace(-0.45, 0.7, steps)), 1.6)
         alpha = width[:, None, None] * _alpha(fwhm_px, beta)[None, :, None]
-        curve = measured_share(radii, alpha, beta[None, :, None], annulus)
+        curve = moffat_share(radii, alpha, beta[None, :, None])
         cost = ((curve / curve[..., :1] - ratio) ** 2).sum(axis=-1)
         i, j = np.unravel_index(int(np.argmin(cost)), cost.shape)
         best = float(width[i]), float(beta[j])
-    return Growth(float(_alpha(best[0] * fwhm_px, best[1])), best[1], annulus, error)
+    return Growth(float(_alpha(best[0] * fwhm_px, best[1])), best[1], error)

@@ -1,0 +1,87 @@
+"""A round Moffat star image, and what a Gaussian window sees of it.
+
+``P(r) = (beta - 1) / (pi alpha^2) * (1 + r^2 / alpha^2)^-beta`` with ``alpha = fwhm / (2 sqrt(2^(1 / beta) - 1))``:
+all its light is 1 (Moffat 1969, A&A 3, 455).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Psf = tuple[NDArray[np.float32], float, float, float, float]  #: table, its steps a pixel^2, peak, alpha^2, beta
+
+END = 16.0  #: of the table, FWHM
+WIDE, WIDE_EDGE = 2.5, 5.0  #: a wide window and where it ends, in sigma of the window that fits best
+
+
+@njit(cache=True, nogil=True)
+def moffat(fwhm: float, beta: float) -> Psf:
+    """The image as `light` takes it: a table in steps that linear interpolation does not see.
+
+    Parameters
+    ----------
+    fwhm : float
+        Pixels.
+    beta : float
+    """
+    alpha2 = fwhm**2 / (4 * (2 ** (1 / beta) - 1))
+    peak = (beta - 1) / (np.pi * alpha2)
+    per_px2 = 32.0 / alpha2
+    r2 = np.arange(int((END * fwhm) ** 2 * per_px2) + 2) / per_px2
+    return (peak * (1 + r2 / alpha2) ** -beta).astype(np.float32), np.float32(per_px2), peak, alpha2, beta  # type: ignore[return-value]
+
+
+@njit(cache=True, nogil=True)
+def reaches(psf: Psf, flux: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+    """Distances, pixels, at which stars' light falls to a level a pixel; 0 where it is nowhere so bright, ``(m,)``."""
+    _, _, peak, alpha2, beta = psf
+    out = np.zeros(len(flux))
+    for i in range(len(flux)):
+        if flux[i] * peak > level:
+            out[i] = np.sqrt(alpha2 * ((flux[i] * peak / level) ** (1 / beta) - 1))
+    return out
+
+
+@njit(inline="always")
+def light(table, per_px2, r2):  # type: ignore[no-untyped-def]
+    """Light a pixel at a squared distance (pixels^2) from a star of light 1; beyond `END` as there.
+
+    ``table, per_px2`` are the first two of what `moffat` gives.
+    """
+    f = r2 * per_px2
+    i = min(np.int32(f), np.int32(len(table) - 2))
+    return table[i] + min(f - np.float32(i), np.float32(1.0)) * (table[i + 1] - table[i])
+
+
+@njit(cache=True, nogil=True)
+def through_gaussian(beta: float) -> tuple[float, float, float]:
+    """What the Gaussian that fits a Moffat image best has to do with it.
+
+    Returns
+    -------
+    width : float
+        FWHM of the image over that of the Gaussian. The Gaussian is that of the adaptive moments, which is also the
+        one whose matched filter gives the best signal to noise (99.6 per cent of the image's own for beta = 3).
+    share : float
+        Light of the image under the Gaussian, whose peak is 1, over all light.
+    growth : float
+        Light under a Gaussian `WIDE` times as wide, cut at `WIDE_EDGE`, over that under the first: it tells beta.
+
+    Examples
+    --------
+    >>> [round(v, 3) for v in through_gaussian(3.5)]
+    [0.902, 0.448, 1.805]
+    """
+    r = (np.arange(4000) + 0.5) * 0.01  # in FWHM
+    p = (1 + 4 * (2 ** (1 / beta) - 1) * r**2) ** -beta * r
+    sigma2 = 0.18
+    for _ in range(60):
+        w = np.exp(-0.5 * r**2 / sigma2) * p
+        sigma2 = (w * r**2).sum() / w.sum()  # twice the variance along one axis
+    narrow = (np.exp(-0.5 * r**2 / sigma2) * p).sum()
+    wide = (np.exp(-0.5 * r**2 / sigma2 / WIDE**2) * p)[r < WIDE_EDGE * np.sqrt(sigma2)].sum()
+    alpha2 = 1 / (4 * (2 ** (1 / beta) - 1))
+    total = alpha2 / (2 * (beta - 1)) / 0.01
+    return 1 / np.sqrt(8 * np.log(2) * sigma2), narrow / total, wide / narrow
