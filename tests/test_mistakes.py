@@ -23,7 +23,6 @@ def test_no_mistake_is_forgotten() -> None:
     assert set(MISTAKES) == REFUSED.keys() | FLAGGED.keys() | EITHER.keys()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_refused_or_flagged(mistake: str, tmp_path: Path) -> None:
     night = simulate(tmp_path / "raw", detectors=[112], exposures=1, frames=6, seed=1, progress=False, mistake=mistake)

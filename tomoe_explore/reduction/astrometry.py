@@ -20,7 +20,7 @@ from tomoe_explore.reduction.values import Detections, Doubles, Solution
 from tomoe_explore.wcs import tangent, untangent
 
 CRPIX = (NX / 2 + 0.5, NY / 2 + 0.5)  #: FITS reference pixel: the centre of the trimmed frame
-MAX_RMS = 0.5  #: arcsec a coordinate; a scatter beyond it is no solution
+MAX_RMS = 0.5  #: arcsec a coordinate; a scatter of bright stars beyond it is no solution
 MIN_STARS = 6  #: fewest matched stars of a solution
 BIN_PX = 6.0  #: of the vote
 N_BRIGHT = 150  #: detections that vote
@@ -118,13 +118,13 @@ def solve(
     fitted, residual = _recentred(u, v, stars, refcat, pairs, coefficients)
     pairs = np.column_stack([pairs[:, 0], stars.index[pairs[:, 1]]])
     rms = float(np.sqrt((residual**2).mean()))
-    if rms > MAX_RMS:
-        raise PoorSolutionError(
-            f"the {len(pairs)} stars matched near RA {center[0]:.4f}, Dec {center[1]:.4f} scatter by {rms:.2f} arcsec, "
-            f"at most {MAX_RMS} is a solution: wrong date, wrong catalog epoch, or a chance match?"
-        )
     brightest = np.argsort(pairs[:, 0])[: max(len(pairs) // 4, MIN_STARS)]
     floor = float(np.sqrt((residual[:, brightest] ** 2).mean()))
+    if floor > MAX_RMS:
+        raise PoorSolutionError(
+            f"the brightest of {len(pairs)} stars matched near RA {center[0]:.4f}, Dec {center[1]:.4f} scatter by "
+            f"{floor:.2f} arcsec, at most {MAX_RMS} is a solution: wrong date, wrong catalog epoch, or a chance match?"
+        )
     constant = fitted.coefficients[:, 0] * NX / 2
     ra0, dec0 = untangent(constant[:1], constant[1:], fitted.crval)
     angle = _rotation(fitted)

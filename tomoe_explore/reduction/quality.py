@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
+from scipy.spatial import cKDTree
 
 from tomoe_explore.camera import NX, NY, PIXEL_SCALE, airmass, detector_center, focal_plane_offset, vignetting
 from tomoe_explore.data import SATURATED_PIXEL, Exposure, Refcat, Stack
@@ -310,12 +312,16 @@ def star_image(stack: Stack, detections: Detections) -> StarImage:
     x, y = np.rint(detections.x).astype(int), np.rint(detections.y).astype(int)
     inside = (np.minimum(x, nx - 1 - x) > HALF_STAMP) & (np.minimum(y, ny - 1 - y) > HALF_STAMP)
     good = _starlike(detections, IMAGE_SNR) & ~detections.saturated & inside
-    index = np.flatnonzero(good)[:MAX_IMAGES]
+    index = _one_each(detections, np.flatnonzero(good)[: 4 * MAX_IMAGES])[:MAX_IMAGES]
     if len(index) == 0:
         return StarImage(float("nan"), float("nan"), 0)
-    half = np.arange(-HALF_STAMP, HALF_STAMP + 1)
-    rows, columns = y[index, None, None] + half[:, None], x[index, None, None] + half
-    stamps = stack.image[rows, columns] - detections.background[rows, columns]
+    x, y = x[index], y[index]
+    for _ in range(3):
+        stamps = _stamps(stack, detections, x, y)
+        dx, dy = _middle_of_light(stamps)
+        x = np.clip(x + dx, HALF_STAMP, nx - 1 - HALF_STAMP)
+        y = np.clip(y + dy, HALF_STAMP, ny - 1 - HALF_STAMP)
+    stamps = _stamps(stack, detections, x, y)
     middle = slice(HALF_STAMP - 1, HALF_STAMP + 2)
     peaks = np.maximum(stamps[:, middle, middle].mean(axis=(1, 2)), 1e-3)
     image = np.median(stamps / peaks[:, None, None], axis=0)
@@ -325,6 +331,30 @@ def star_image(stack: Stack, detections: Detections) -> StarImage:
     spread = np.cov(np.array([u, v], float), bias=True) + np.eye(2) / 12 if len(u) > 1 else np.eye(2)
     minor, major = np.sqrt(np.linalg.eigvalsh(spread))
     return StarImage(float(2 * np.sqrt(len(u) / np.pi)), float(1 - minor / major), len(index))
+
+
+def _one_each(detections: Detections, index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Detections without a brighter one near: a trail or a doughnut may be taken for several stars."""
+    tree = cKDTree(np.column_stack([detections.x[index], detections.y[index]]))
+    pairs = tree.query_pairs(HALF_STAMP / 2, output_type="ndarray")  # brightest first, so the second is the fainter one
+    return np.delete(index, np.unique(pairs[:, 1]))
+
+
+def _stamps(stack: Stack, detections: Detections, x: NDArray[np.int64], y: NDArray[np.int64]) -> Floats:
+    half = np.arange(-HALF_STAMP, HALF_STAMP + 1)
+    rows, columns = y[:, None, None] + half[:, None], x[:, None, None] + half
+    return np.asarray(stack.image[rows, columns] - detections.background[rows, columns])
+
+
+def _middle_of_light(stamps: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the middle of what is brighter than half the maximum lies off a stamp's middle; far neighbours left out."""
+    half = np.arange(-HALF_STAMP, HALF_STAMP + 1)
+    smooth = uniform_filter(stamps, (0, 3, 3))
+    near = np.hypot(half[:, None], half) <= 0.75 * HALF_STAMP
+    bright = near & (smooth > 0.5 * (smooth * near).max(axis=(1, 2), keepdims=True))
+    n = np.maximum(bright.sum(axis=(1, 2)), 1)
+    dx, dy = (bright * half).sum(axis=(1, 2)) / n, (bright * half[:, None]).sum(axis=(1, 2)) / n
+    return np.rint(dx).astype(np.int64), np.rint(dy).astype(np.int64)
 
 
 def expected_stars(prepared: Prepared, stars: Refcat, fwhm_px: float, *, limits: Limits = LIMITS) -> int:
