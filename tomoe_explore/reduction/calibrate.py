@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tomoe_explore import memory
 from tomoe_explore.camera import NX, NY, dark_current, gain_mode
 from tomoe_explore.data import Exposure, Film, Floats, Master, Masters
 from tomoe_explore.errors import CalibrationError, NoMastersError
@@ -40,21 +41,22 @@ def calibrate(film: Film, masters: Masters) -> Calibration:
     dark, so gain = level / (variance_flat - variance_dark) in e-/ADU (Janesick, Photon Transfer, 2007).
     """
     e = film.exposure
-    zeros, ones = np.zeros((NY, NX), np.float32), np.ones((NY, NX), np.float32)
+    shape = NY, NX
     flags = int(e.flags)
     mode = e.gain_mode
     gain, read_noise = mode.gain, mode.read_noise_e / mode.gain
-    dark, flat, bad = zeros, ones, np.zeros((NY, NX), np.bool_)
-    if not film.calibrated:
+    if film.calibrated:
+        dark, flat, bad = np.zeros(shape, np.float32), np.ones(shape, np.float32), np.zeros(shape, np.bool_)
+    else:
         if masters.dark is None:
             raise NoMastersError(f"no master dark for {e.where}: give dark films of this detector with the films")
         _checked(masters.dark, "dark", e)
         dark = at_temperature(masters.dark, e.temperature_k)
-        bad = bad | masters.dark.bad
+        bad = masters.dark.bad
         if np.isfinite(masters.dark.noise_variance):
             read_noise = float(np.sqrt(masters.dark.noise_variance))
         if masters.flat is None:
-            flags |= Flag.NO_FLAT
+            flat, flags = np.ones(shape, np.float32), flags | Flag.NO_FLAT
         else:
             flat = _checked(masters.flat, "flat", e)
             bad = bad | masters.flat.bad
@@ -87,9 +89,10 @@ def at_temperature(dark: Master, temperature_k: float) -> Floats:
     ratio = float(dark_current(temperature_k) / dark_current(dark.exposure.temperature_k))
     if not abs(ratio - 1) > SAME_CURRENT:
         return dark.pixels
-    pixels = dark.pixels.copy()
-    hot = np.nonzero(pixels > dark.level + 5 * dark.rms)
-    pixels[hot] += (pixels[hot] - np.float32(dark.level)) * np.float32(ratio - 1)
+    pixels = memory.empty(dark.pixels.shape, np.float32)
+    pixels[:] = dark.pixels
+    hot = np.flatnonzero(dark.pixels > np.float32(dark.level + 5 * dark.rms))
+    pixels.flat[hot] += (pixels.flat[hot] - np.float32(dark.level)) * np.float32(ratio - 1)
     return pixels
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
+from tomoe_explore.kernels.spill import spill
 from tomoe_explore.reduction.values import Bools, Doubles, Floats, Growth, Pairs, Targets
 
 REACH_FWHM = 6.0  #: farther ones count as sky
@@ -63,7 +64,7 @@ def starlight(
     was not detected, is in the local sky.
     """
     own = float(growth.share(radius_px))
-    share = growth.overlap(radius_px, pairs.distance)
+    table, step = growth.overlap(radius_px, pairs.reach)
     total = np.maximum(flux.astype(np.float64), 0.0) / own
     known = saturated & np.isfinite(targets.ref_mag)
     usual = ~saturated & np.isfinite(targets.ref_mag) & (flux > 0)
@@ -71,13 +72,12 @@ def starlight(
         zero = np.median(targets.ref_mag[usual] + 2.5 * np.log10(total[usual]))
         total[known] = 10 ** (0.4 * (zero - targets.ref_mag[known].astype(np.float64)))
     for _ in range(STEPS):
-        spill = np.bincount(pairs.target, share * total[pairs.neighbour], len(flux))
-        better = np.maximum(flux - spill, 0.0) / own
+        better = np.maximum(flux - spill(pairs.arrays, table, step, total), 0.0) / own
         total = np.where(known, total, 0.5 * (total + better))
     return total
 
 
 def spilled_light(pairs: Pairs, light: Doubles, growth: Growth, radius_px: float) -> Floats:
     """Light of neighbours in an aperture about each target, ADU, ``(m,)``; ``light`` is that of `starlight`."""
-    share = growth.overlap(radius_px, pairs.distance)
-    return np.bincount(pairs.target, share * light[pairs.neighbour], len(light)).astype(np.float32)
+    table, step = growth.overlap(radius_px, pairs.reach)
+    return spill(pairs.arrays, table, step, light).astype(np.float32)

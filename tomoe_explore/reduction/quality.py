@@ -153,10 +153,10 @@ def check_noise(prepared: Prepared, sky_offset: Floats, *, limits: Limits = LIMI
     film, stack = prepared.film, prepared.stack
     _, block = next(film.blocks())
     here = np.flatnonzero(prepared.used[: len(block)])
-    sample = block[here, film.y0 : film.y0 + NY : 8, film.x0 : film.x0 + NX : 8]
+    sample = block[here, film.y0 : film.y0 + NY : 16, film.x0 : film.x0 + NX : 8]
     stored = sample.view(sample.dtype.newbyteorder(">")) if sample.dtype == np.int16 else sample
     # flat-fielded before the median, as the stack's variance is
-    flat = prepared.calibration.flat[::8, ::8]
+    flat = prepared.calibration.flat[::16, ::8]
     measured = float(np.median(np.var(stored, axis=0, ddof=1, dtype=np.float32) / flat**2)) * film.bscale**2
     measured -= float(np.var(np.median(sky_offset[here], axis=(1, 2)), ddof=1))
     expected = float(np.median(stack.variance[::8, ::8])) * stack.n_frames

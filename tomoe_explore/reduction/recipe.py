@@ -134,7 +134,8 @@ def _prepare(film: Film, masters: Masters, p: Parameters) -> Prepared:
         raise FilmError(f"expected an object film, got DATA-TYP {film.exposure.kind} ({film.exposure.where})")
     film, holes = fill_holes(film)
     calibration = calibrate(film, masters)
-    calibration = replace(calibration, bad=calibration.bad | holes)
+    if holes.any():
+        calibration = replace(calibration, bad=calibration.bad | holes)
     recorded = recorded_frames(film)
     check_frames(film, recorded)
     film = stand_in(film, recorded)

@@ -167,6 +167,16 @@ class Pairs:
     neighbour: NDArray[np.int64]
     distance: Doubles
 
+    @property
+    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Doubles]:
+        """All three, as kernels want them."""
+        return self.target, self.neighbour, self.distance
+
+    @property
+    def reach(self) -> float:
+        """Largest distance."""
+        return float(self.distance.max(initial=0.0))
+
 
 @dataclass(frozen=True)
 class StackPhotometry:
@@ -206,19 +216,17 @@ class Growth:
         """Share of all light within a radius."""
         return moffat_share(radius, self.alpha, self.beta)
 
-    def overlap(self, radius: float, distance: ArrayLike) -> Doubles:
-        """Share of a star's light in a soft-edged aperture at a distance, pixels: from a table in steps of 0.4."""
-        reach = float(np.max(distance, initial=0.0))
-        steps = np.arange(0.0, reach + 0.8, 0.4)
-        n_rings, n_angles = 10, 12
+    def overlap(self, radius: float, reach: float) -> tuple[Doubles, float]:
+        """Share of a star's light in a soft-edged aperture at distances 0, step, 2 step … reach; and the step, pixels."""
+        step, n_rings, n_angles = 0.5, 8, 8
+        distance = np.arange(0.0, reach + 2 * step, step)
         ring = (np.arange(n_rings) + 0.5) * (radius + 0.5) / n_rings
         angle = (np.arange(n_angles) + 0.5) * np.pi / n_angles
         area = ring * (radius + 0.5) / n_rings * 2 * np.pi / n_angles * np.clip(radius + 0.5 - ring, 0, 1)
         x, y = ring[:, None] * np.cos(angle), ring[:, None] * np.sin(angle)
-        d2 = (steps[:, None, None] + x) ** 2 + y**2
+        d2 = (distance[:, None, None] + x) ** 2 + y**2
         light = (self.beta - 1) / (np.pi * self.alpha**2) * (1 + d2 / self.alpha**2) ** -self.beta
-        table = (light * area[:, None]).sum(axis=(1, 2))
-        return np.asarray(np.interp(np.asarray(distance, float), steps, table))
+        return np.asarray((light * area[:, None]).sum(axis=(1, 2))), step
 
 
 def moffat_share(radius: ArrayLike, alpha: ArrayLike, beta: ArrayLike) -> Doubles:

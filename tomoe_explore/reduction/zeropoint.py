@@ -24,8 +24,8 @@ from tomoe_explore.reduction.values import (
 
 MIN_STARS = 3
 WIDE_FWHM = 4.0  #: radius in FWHM to which the curve of growth is measured
-N_RADII = 9  #: points of the curve of growth
-N_GROWTH = 120  #: stars that make it, the least crowded
+N_RADII = 7  #: points of the curve of growth
+N_GROWTH = 80  #: stars that make it, the least crowded
 CROWDED = 0.5  #: light of all neighbours near over a star's own, beyond which it tells nothing of the curve of growth
 ISOLATED = 0.02  #: neighbours' light in the aperture, of the star's own, up to which the zero point rests on it
 SURFACE_STARS = (25, 60)  #: stars from which the zero point may change linearly, quadratically over the detector
