@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -70,7 +71,7 @@ class Column:
     ucd: str
     description: str
 
-    @property
+    @cached_property
     def field(self) -> pa.Field:
         """The Arrow field, with unit, UCD and description as metadata."""
         metadata = {"unit": self.unit, "ucd": self.ucd, "description": self.description}
@@ -97,12 +98,12 @@ class Table:
     row: str
     columns: tuple[Column, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Column names in order."""
         return tuple(column.name for column in self.columns)
 
-    @property
+    @cached_property
     def arrow(self) -> pa.Schema:
         """The Arrow schema; its metadata says what one row is."""
         return pa.schema([c.field for c in self.columns], metadata={"table": self.name, "row": self.row})

@@ -53,12 +53,13 @@ def test_bits_say_edge_bad_and_saturated():
     assert bits.tolist() == [[0, SATURATED, 0], [BAD] * 3, [EDGE] * 3]
 
 
-def test_a_bad_pixel_takes_the_mean_of_its_row_neighbours():
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_bad_pixel_takes_the_mean_of_its_row_neighbours(clean):
     frames, dark, flat, bad = setup()
     bad[15, 20] = True
     value = (100 + 0.5 * frames[0, 15, [19, 21]] - dark[15, [19, 21]]) / flat[15, [19, 21]]
-    with_bad = measure(frames[:1], dark, flat, bad, [20.0], [15.0], [0], [0])[0][0, 0]
-    without = measure(frames[:1], dark, flat, bad & False, [20.0], [15.0], [0], [0])[0][0, 0]
+    with_bad = measure(frames[:1], dark, flat, bad, [20.0], [15.0], [0], [0], clean=clean)[0][0, 0]
+    without = measure(frames[:1], dark, flat, bad & False, [20.0], [15.0], [0], [0], clean=clean)[0][0, 0]
     own = (100 + 0.5 * frames[0, 15, 20] - dark[15, 20]) / flat[15, 20]
     np.testing.assert_allclose(with_bad - without, value.mean() - own, rtol=1e-3)
 

@@ -22,6 +22,7 @@ Floats = NDArray[np.float32]
 
 EDGE, BAD, SATURATED = 1, 2, 4  #: bits returned with every aperture
 AHEAD = 2  #: frames by which pixels are fetched ahead
+MOST_HOLES = 24  #: bad pixels about a source; with more it is measured the slow way
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
@@ -38,18 +39,42 @@ def _sixteen(row, factor, offset, xc, dy2, reach):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _fill_stamp(packing, calibration, left, low, stamp):  # type: ignore[no-untyped-def]
-    """Factor and offset that make calibrated values of stored ones; 0 beyond the frame."""
+def _fill_stamp(packing, calibration, corner, stamp, holes):  # type: ignore[no-untyped-def]
+    """Factor and offset that make calibrated values of stored ones; 0 beyond the frame and in bad pixels.
+
+    The bad pixels' columns and rows go into ``holes``; how many there are is returned.
+    """
     _, _, bscale, bzero = packing
-    dark, flat, _ = calibration
+    dark, flat, bad = calibration
+    left, low = corner
     factor, offset = stamp
     ny, nx = dark.shape
+    n_holes = 0
     factor[:], offset[:] = 0.0, 0.0
     for y in range(low, min(low + factor.shape[0], ny)):
         for x in range(left, min(left + factor.shape[1], nx)):
             response = np.float32(1.0) / flat[y, x]
             factor[y - low, x - left] = np.float32(bscale) * response
             offset[y - low, x - left] = (np.float32(bzero) - dark[y, x]) * response
+            if bad[y, x]:
+                factor[y - low, x - left], offset[y - low, x - left] = 0.0, 0.0
+                if n_holes < holes.shape[0]:
+                    holes[n_holes, 0], holes[n_holes, 1] = x, y
+                n_holes += 1
+    return n_holes
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _fill_holes(frame, packing, calibration, holes, centre, reach):  # type: ignore[no-untyped-def]
+    """What the bad pixels would hold, by their neighbours, under the aperture; whether there is any."""
+    total, met = 0.0, False
+    for k in range(len(holes)):
+        x, y = holes[k]
+        weight = reach - np.sqrt((x - centre[0]) ** 2 + (y - centre[1]) ** 2)
+        if weight > 0.0:
+            met = True
+            total += min(weight, 1.0) * _neighbours(frame[y + packing[1]], packing, calibration, y, x)
+    return total, met
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
@@ -81,8 +106,8 @@ def film_apertures(
     calibration : (dark, flat, bad)
         ``(ny, nx)``: dark in ADU, flat about 1, pixels not to be used.
     positions : (x, y, clean)
-        Of each source in each frame, pixels, ``(m, n)``; whether it is known that no pixel near it is bad or
-        saturated, ``(m,)``. Fastest where sources come in the order of their rows.
+        Of each source in each frame, pixels, ``(m, n)``; whether it is known that no pixel near it is saturated,
+        ``(m,)``, so that none need be looked at.
     limits : (radius, saturation)
         Aperture radius, pixels; ADU, dark included, from which a pixel is saturated.
 
@@ -109,19 +134,22 @@ def film_apertures(
     size = 2 * int(np.ceil(reach)) + 2  # and room for shifts of a pixel either way, or rows and columns are too few
     width = (size + 2 + 15) // 16 * 16
     stamp = np.empty((2, size + 4, width), np.float32)
+    holes = np.empty((MOST_HOLES, 2), np.int64)
     for i in range(m):
         left, low = int(np.ceil(xs[i].min() - reach)), int(np.ceil(ys[i].min() - reach))
         right, high = int(np.floor(xs[i].max() + reach)), int(np.floor(ys[i].max() + reach))
         simple = clean[i] and left >= 0 and low >= 0 and right < nx and high < ny
         simple = simple and left + x0 + width <= frames.shape[2] and right - left < width and high - low < size + 4
-        if not simple:
+        n_holes = 0
+        if simple:
+            n_holes = _fill_stamp(packing, calibration, (left, low), (stamp[0], stamp[1]), holes)
+        if not simple or n_holes > MOST_HOLES:
             for f in range(n):
                 one = _careful(frames[f], packing, calibration, (xs[i, f], ys[i, f]), limits)
                 flux[i, f], area[i, f], bits[i, f] = one
             continue
         for f in range(min(AHEAD, n)):
             _fetch(frames, f, (left + x0, width), (low + y0, high + y0))
-        _fill_stamp(packing, calibration, left, low, (stamp[0], stamp[1]))
         for f in range(n):
             xc, yc = xs[i, f] - np.float32(left), ys[i, f]
             if f + AHEAD < n:
@@ -134,6 +162,12 @@ def film_apertures(
                     part = _sixteen(row, stamp[0, y - low, k:], stamp[1, y - low, k:], xc - np.float32(k), dy2, reach)
                     total += part[0]
                     weights += part[1]
+            if n_holes:
+                more, met = _fill_holes(
+                    frames[f], packing, calibration, holes[:n_holes], (xs[i, f], yc), np.float64(reach)
+                )
+                total += np.float32(more)
+                bits[i, f] = BAD if met else 0
             flux[i, f], area[i, f] = total, weights
     return flux, area, bits
 

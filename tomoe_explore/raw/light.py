@@ -42,7 +42,7 @@ def _edge(frame: NDArray[np.generic], n_light: int) -> int | None:
     their own mean, are summed. The best split is believed if it halves the sum of the default one.
     """
     n_dark = frame.shape[1] - n_light
-    stripes = np.concatenate([frame[::8, : 2 * n_dark], frame[::8, -2 * n_dark :]], axis=1)
+    stripes = np.concatenate([frame[::16, : 2 * n_dark], frame[::16, -2 * n_dark :]], axis=1)
     middle = np.sort(stripes, axis=0)[len(stripes) // 4 : -(len(stripes) // 4)]
     level = middle.mean(axis=0, dtype=np.float64)
     lit = np.repeat([np.median(level[n_dark : 2 * n_dark]), np.median(level[2 * n_dark : 3 * n_dark])], n_dark)

@@ -24,7 +24,7 @@ from tomoe_explore.schema import Flag
 
 ANNULUS_FWHM = (3.0, 6.0)  #: inner and outer radius of the local sky
 BLEND_FRACTION = 0.1
-CLEAN_PX = 2.0  #: no bad or saturated pixel this far beyond the aperture
+CLEAN_PX = 2.0  #: no saturated pixel this far beyond the aperture
 
 
 def annulus(fwhm_px: float) -> tuple[float, float]:
@@ -69,7 +69,7 @@ def stack_photometry(
     flux = flux - sky * area
     blended, crowding = _crowded(pairs, flux, stack.fwhm_px, radius_px)
     flags[blended] |= Flag.BLENDED
-    return StackPhotometry(flux, variance, area, sky, near == 0, crowding, flags)
+    return StackPhotometry(flux, variance, area, sky, near & SATURATED_PIXEL == 0, crowding, flags)
 
 
 def _crowded(pairs: Pairs, flux: Floats, fwhm_px: float, radius_px: float) -> tuple[Bools, Doubles]:

@@ -183,7 +183,7 @@ class StackPhotometry:
     """What the stack says of each target, ``(m,)``.
 
     ``flux, variance, area`` are of the aperture, ADU and pixels, sky subtracted; ``sky`` is local, ADU a pixel;
-    ``clean`` says that no bad or saturated pixel is near; ``crowding`` is the light of all neighbours that are near
+    ``clean`` says that no saturated pixel is near; ``crowding`` is the light of all neighbours that are near
     over the target's own; ``flags`` has bits of ``schema.Flag``.
     """
 
@@ -217,7 +217,7 @@ class Growth:
         return moffat_share(radius, self.alpha, self.beta)
 
     def overlap(self, radius: float, reach: float) -> tuple[Doubles, float]:
-        """Share of a star's light in a soft-edged aperture at distances 0, step, 2 step … reach; and the step, pixels."""
+        """Share of a star's light in a soft-edged aperture at distances 0, step, 2 step …; and the step, pixels."""
         step, n_rings, n_angles = 0.5, 8, 8
         distance = np.arange(0.0, reach + 2 * step, step)
         ring = (np.arange(n_rings) + 0.5) * (radius + 0.5) / n_rings
