@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from parts.films import FilmTruth
+from parts.films import FilmTruth, Night
 from parts.scores import (
     BRIGHT_MAG,
     EDGE_PX,
@@ -39,12 +39,14 @@ ISOLATED = 0.002  #: most light of neighbours, where fluxes are to be right to h
 
 @dataclass(frozen=True)
 class FilmScore:
-    """What one film says; without a reduction all but the first three have no value.
+    """What one film says; without a reduction all but the first four have no value.
 
     Attributes
     ----------
     field, where, error : str
-        Kind of sky; exposure and detector; why the recipe failed.
+        Kind of sky; night, detector and exposure; why the recipe failed.
+    seeing : float
+        What the night was planned with, arcsec.
     offset : float
         Median distance of the solution from the truth, arcsec.
     rms : tuple of float
@@ -63,6 +65,7 @@ class FilmScore:
     field: str
     where: str
     error: str = ""
+    seeing: float = np.nan
     offset: float = np.nan
     rms: tuple[float, float] = (np.nan, np.nan)
     zeropoint: tuple[float, float] = (np.nan, np.nan)
@@ -98,7 +101,7 @@ class Scene:
     beta: float
 
     def expected(self, radius_px: float) -> Array:
-        """Relative scatter of each star in one frame, in an aperture."""
+        """Relative variance of each star in one frame, in an aperture, by `scores.NOISE`."""
         share = float(moffat_share(radius_px, self.fwhm_px, self.beta))
         return scatter_model(self.stars["flux"], self.noise_e, self.scintillation, (radius_px, share))
 
@@ -121,21 +124,21 @@ def scene(truth: FilmTruth, n_frames: int) -> Scene:
     return Scene(seen, limit, noise_e, h["scintillation"], fwhm, h["beta"])
 
 
-def score_film(reduction: Reduction, truth: FilmTruth, kind: str, where: str) -> FilmScore:
+def score_film(reduction: Reduction, truth: FilmTruth, night: Night, where: str) -> FilmScore:
     """All scores of one film."""
-    stack, s = reduction.stack, scene(truth, reduction.stack.n_frames)
+    stack, radius, s = reduction.stack, reduction.stack.aperture_px, scene(truth, reduction.stack.n_frames)
     sources, rows = _columns(reduction.tables["sources"]), series(reduction)
     source, star = matched(sources, truth)
     wcs = WCS(stack.wcs_header)
     found = detections_of(reduction)
     flux, error, flags, mjd = (rows[name][source] for name in ("flux", "flux_err", "flags", "mjd"))
-    good = good_stars(s, truth, radius_px(reduction))[star] & (flags == 0).all(axis=1)
+    good = good_stars(s, truth, radius)[star] & (flags == 0).all(axis=1)
     known = {"flux": truth.stars["flux"][star], "mag": truth.stars["phot_g_mean_mag"][star]}
-    photometry = photometry_scores(flux, error, known, s.expected(radius_px(reduction))[star], good)
+    photometry = photometry_scores(flux, error, known, s.expected(radius)[:, star], good)
     photometry["above"] = photometry["mag"] - s.limit
     true_mjd = truth.frames["mjd"] + (truth.stars["y"][star, None] - (NY - 1) / 2) * ROW_TIME_S / 86_400
     return FilmScore(
-        kind, where,
+        night.field, where, seeing=night.seeing,
         offset=_offset(wcs, truth),
         rms=_rms(reduction, wcs, truth, _unflagged(sources, source, star, truth), s.limit - 1.0),
         zeropoint=(stack.zeropoint - truth.hidden["zeropoint"], stack.zeropoint_err),
@@ -153,11 +156,6 @@ def detections_of(reduction: Reduction) -> tuple[Array, Array, Array]:
     x, y, fwhm, flux, error = (table[n].to_numpy().astype(float) for n in ("x", "y", "fwhm", "flux", "flux_err"))
     seen = np.isfinite(fwhm)
     return x[seen], y[seen], (flux / error)[seen]
-
-
-def radius_px(reduction: Reduction) -> float:
-    """Radius of the photometry's aperture."""
-    return max(float(reduction.parameters["aperture_fwhm"]) * reduction.stack.fwhm_px, 2.0)  # type: ignore[arg-type]
 
 
 def _columns(table: pa.Table) -> dict[str, NDArray[Any]]:
@@ -236,7 +234,7 @@ def scatter_against_model(
     Each frame is scaled by its median star, so that transparency does not count. ``brightness`` are magnitudes; without
     it, the brightest magnitude that is used.
     """
-    s, radius = scene(truth, reduction.stack.n_frames), radius_px(reduction)
+    s, radius = scene(truth, reduction.stack.n_frames), reduction.stack.aperture_px
     sources = _columns(reduction.tables["sources"])
     source, star = matched(sources, truth)
     mag = truth.stars["phot_g_mean_mag"][star]
@@ -247,5 +245,5 @@ def scatter_against_model(
     ratio = np.median(flux[bright] / flux[bright].mean(axis=1, keepdims=True), axis=0)
     known = {"flux": truth.stars["flux"][star], "mag": mag}
     good = usable & (mag >= low) & (mag < high)
-    columns = photometry_scores(flux / ratio, None, known, s.expected(radius)[star], good)
+    columns = photometry_scores(flux / ratio, None, known, s.expected(radius)[:, star], good)
     return float(np.sqrt(columns["variance_ratio"].mean())) if len(columns["mag"]) else float("nan")

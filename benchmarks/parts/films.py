@@ -1,8 +1,7 @@
 """The films of the benchmark: three fields, many nights of one detector each, made and deleted one after another.
 
-The simulator's skies end at G = 18.5, which a stack of 18 frames sees at a signal to noise of about 20. To have stars
-at 7 as a real sky does, each field is continued with synthetic stars to G = 20 by the simulator's own law of counts,
-raised to the density of the field.
+Each night has a seeing, some have moonlight, a header that points amiss, or clouds. The simulator continues every sky
+to G = 20: a stack of 18 frames sees stars of 19 mag at a signal to noise of about 7.
 """
 
 from __future__ import annotations
@@ -11,27 +10,52 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tomoe_explore.simulate import Simulation, simulate
-from tomoe_explore.simulate.projection import Projection, pointing_for
-from tomoe_explore.simulate.stars import Stars, middle, read_stars, synthetic_stars
+from tomoe_explore.simulate.projection import pointing_for
+from tomoe_explore.simulate.stars import middle, read_stars
 
 DETECTORS = (111, 112, 211, 221, 312, 323, 411, 125)
-FAINTEST = 20.0
-FIELD_RADIUS_DEG = 0.6
-TABLES = {
-    "sparse": ("gaia_dr2_ra309-318_dec-16--8_g16.parquet", 16.0),
-    "dense": ("gaia_dr3_ra6.3_dec61.3_g18.5.parquet", 18.5),
-}
+SEEINGS = (2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0)  #: arcsec, one a night in turn
+MOON = 0.5  #: of every fourth night
+CLOUD_MAG = 0.3  #: of the cloudy nights
+POINTING_ARCMIN = 0.75  #: how far a header may be amiss; the camera is turned by up to 0.2 deg for an arcmin
+AMISS_ARCMIN = {"sparse": 5.0, "dense": 1.0, "synthetic": 5.0}  #: of every third night; the dense patch is small
+TABLES = {"sparse": "gaia_dr2_ra309-318_dec-16--8_g16.parquet", "dense": "gaia_dr3_ra6.3_dec61.3_g18.5.parquet"}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is done.
+
+    Attributes
+    ----------
+    nights, exposures : int
+        Clear nights a field, exposures a night.
+    cloudy : int
+        Cloudy nights a field.
+    timed : tuple of int
+        Numbers of the clear nights that are timed; those of every third night point amiss, which the peers cannot take.
+    rounds : int
+        Of the timing.
+    seeings : tuple of float
+        arcsec, one a night in turn.
+    """
+
+    nights: int
+    exposures: int
+    cloudy: int
+    timed: tuple[int, ...]
+    rounds: int
+    seeings: tuple[float, ...] = SEEINGS
 
 
 @dataclass(frozen=True)
@@ -49,6 +73,10 @@ class Night:
     stars : Path or None
         Real stars; None for a synthetic sky.
     exposures : int
+    seeing, moon, cloud, pointing_error_arcmin : float
+        As `simulate` takes them.
+    timed : bool
+        Whether costs are measured on it.
     """
 
     field: str
@@ -58,29 +86,60 @@ class Night:
     aim: tuple[float, float]
     stars: Path | None
     exposures: int
+    seeing: float
+    moon: float = 0.0
+    cloud: float = 0.0
+    pointing_error_arcmin: float = POINTING_ARCMIN
+    timed: bool = False
+
+    @property
+    def name(self) -> str:
+        """Short, and of this night alone."""
+        return f"{self.field}-{self.seed}"
 
 
-def plan(data: Path | None, *, nights: int, exposures: int) -> list[Night]:
-    """Nights of all fields for which there are stars, the fields in turn.
+def plan(data: Path | None, size: Size) -> list[Night]:
+    """Nights of all fields for which there are stars, the fields in turn; the cloudy ones come last.
 
     Parameters
     ----------
     data : Path or None
         Folder of the real star tables; without it the sky is synthetic only.
-    nights, exposures : int
-        A field; a night.
+    size : Size
+
+    Examples
+    --------
+    >>> nights = plan(None, Size(nights=3, exposures=8, cloudy=1, timed=(0,), rounds=5))
+    >>> [(n.seeing, n.moon, n.pointing_error_arcmin, n.cloud) for n in nights]
+    [(2.0, 0.0, 0.75, 0.0), (2.5, 0.5, 0.75, 0.0), (3.0, 0.0, 5.0, 0.0), (3.0, 0.0, 0.75, 0.3)]
+    >>> [n.timed for n in nights]
+    [True, False, False, False]
     """
-    fields = ["sparse", "dense", "synthetic"] if data is not None else ["synthetic"]
+    fields = list(AMISS_ARCMIN) if data is not None else ["synthetic"]
     rng = np.random.default_rng(20200814)
     planned = []
-    for k in range(nights):
+    for k in range(size.nights + size.cloudy):
         for field in fields:
-            table = data / TABLES[field][0] if data is not None and field in TABLES else None
-            aim = _aim(field, table, rng)
-            month, day = divmod(14 + 5 * (k % 10), 31)
-            date = f"2020-{8 + month:02d}-{day + 1:02d}"
-            planned.append(Night(field, 100 * k + 7, DETECTORS[k % len(DETECTORS)], date, aim, table, exposures))
+            night = _night(k, field, data, rng, size)
+            if k >= size.nights:
+                night = replace(
+                    night, seeing=3.0, moon=0.0, cloud=CLOUD_MAG, pointing_error_arcmin=POINTING_ARCMIN, timed=False
+                )
+            planned.append(night)
     return planned
+
+
+def _night(k: int, field: str, data: Path | None, rng: np.random.Generator, size: Size) -> Night:
+    """Detectors and moonlight are shifted from field to field, so that they do not go with the seeing."""
+    table = data / TABLES[field] if data is not None and field in TABLES else None
+    place = list(AMISS_ARCMIN).index(field)
+    month, day = divmod(14 + 5 * (k % 10), 31)
+    return Night(
+        field, 100 * k + 7, DETECTORS[(k + 3 * place) % len(DETECTORS)], f"2020-{8 + month:02d}-{day + 1:02d}",
+        _aim(field, table, rng), table, size.exposures, size.seeings[k % len(size.seeings)],
+        moon=MOON if (k + place) % 4 == 3 else 0.0,
+        pointing_error_arcmin=AMISS_ARCMIN[field] if k % 3 == 2 else POINTING_ARCMIN, timed=k in size.timed,
+    )  # fmt: skip
 
 
 def _aim(field: str, table: Path | None, rng: np.random.Generator) -> tuple[float, float]:
@@ -94,69 +153,19 @@ def _aim(field: str, table: Path | None, rng: np.random.Generator) -> tuple[floa
 
 
 @contextmanager
-def films(night: Night, scratch: Path, *, frames: int = 18) -> Iterator[Simulation]:
+def films(night: Night, scratch: Path, *, workers: int = 1, frames: int = 18) -> Iterator[Simulation]:
     """The films of a night, gone when the block ends."""
-    folder = scratch / f"{night.field}-{night.seed}"
+    folder = scratch / night.name
     try:
         folder.mkdir(parents=True)
-        stars = folder / "stars.parquet"
-        _write_stars(_sky(night), stars)
         yield simulate(
             folder / "raw", night=night.date, detectors=[night.detector_id], exposures=night.exposures, frames=frames,
-            seed=night.seed, stars=stars, center=pointing_for(*night.aim, night.detector_id), progress=False,
+            seed=night.seed, stars=night.stars, center=pointing_for(*night.aim, night.detector_id),
+            seeing=night.seeing, moon=night.moon, cloud=night.cloud, glints=1,
+            pointing_error_arcmin=night.pointing_error_arcmin, workers=workers, progress=False,
         )  # fmt: skip
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sky(night: Night) -> Stars:
-    """Stars of the field to G = 20."""
-    if night.stars is None:
-        stars, complete = synthetic_stars(night.seed, [night.aim], FIELD_RADIUS_DEG), 18.5
-    else:
-        stars, complete = read_stars(night.stars).near([night.aim], FIELD_RADIUS_DEG), TABLES[night.field][1]
-    detector = Projection.nominal(*pointing_for(*night.aim, night.detector_id), night.detector_id)
-    x, y = detector.to_pixels(stars.ra, stars.dec)
-    on_chip = int(((np.abs(x - 1000) < 1000) & (np.abs(y - 564) < 564) & (stars.mag < complete)).sum())
-    density = on_chip / (2000 * 1128 * (1.189 / 3600) ** 2)
-    rng = np.random.default_rng([night.seed, 18])
-    return _joined(stars[stars.mag < complete], faint_stars(rng, night.aim, complete, density))
-
-
-def faint_stars(rng: np.random.Generator, center: tuple[float, float], brightest: float, density: float) -> Stars:
-    """Stars from ``brightest`` to G = 20 around a centre; ``density`` is that of all brighter ones a square degree.
-
-    Notes
-    -----
-    ``log10 N(<G)`` rises by ``0.27 (G - 16) - 0.012 (G - 16)^2``, as in `simulate.stars.synthetic_stars`.
-
-    Examples
-    --------
-    >>> stars = faint_stars(np.random.default_rng(1), (10.0, 60.0), 18.5, 4400.0)
-    >>> 2500 < len(stars) / (np.pi * FIELD_RADIUS_DEG**2) < 4500, bool(stars.mag.min() > 18.5)
-    (True, True)
-    """
-    grid = np.linspace(brightest, FAINTEST, 200)
-    counts = 10 ** (0.27 * (grid - 16) - 0.012 * (grid - 16) ** 2)
-    counts *= density / counts[0]
-    n = rng.poisson((counts[-1] - counts[0]) * np.pi * FIELD_RADIUS_DEG**2)
-    mag = np.interp(rng.uniform(counts[0], counts[-1], n), counts, grid)
-    radius, angle = FIELD_RADIUS_DEG * np.sqrt(rng.random(n)), rng.uniform(0, 2 * np.pi, n)
-    dec = center[1] + radius * np.sin(angle)
-    ra = (center[0] + radius * np.cos(angle) / np.cos(np.radians(dec))) % 360.0
-    number = np.arange(1, n + 1)
-    zero = np.zeros(n)
-    return Stars(number, 900_000_000 + number, ra, dec, zero, zero, zero + 2016.0, mag, rng.normal(1.1, 0.35, n))
-
-
-def _joined(a: Stars, b: Stars) -> Stars:
-    return Stars(*(np.concatenate([getattr(a, name), getattr(b, name)]) for name in Stars.__dataclass_fields__))
-
-
-def _write_stars(stars: Stars, path: Path) -> None:
-    names = {"phot_g_mean_mag": "mag", "ref_epoch": "epoch"}
-    columns = ("source_id", "ra", "dec", "phot_g_mean_mag", "pmra", "pmdec", "ref_epoch", "bp_rp")
-    pq.write_table(pa.table({c: getattr(stars, names.get(c, c)) for c in columns}), path)
 
 
 @dataclass(frozen=True)
@@ -170,7 +179,7 @@ class FilmTruth:
     stars, frames : dict of str to ndarray
         Truth tables; a star's ``ref_id`` is -1 where the reference catalog lacks it.
     moving : ndarray, (k, 4)
-        Segments ``x1, y1, x2, y2`` that movers and streaks cover, px.
+        Segments ``x1, y1, x2, y2`` (px) that movers cover from frame to frame, and streaks; points for glints.
     """
 
     hidden: dict[str, Any]
@@ -187,10 +196,18 @@ def film_truth(night: Simulation, exposure_id: int) -> FilmTruth:
     stars = _columns(night.truth("stars"), exposure_id, names)
     frames = _columns(night.truth("frames"), exposure_id, ("frame", "mjd", "dx", "dy", "fwhm", "sky", "transparency"))
     streaks = _columns(night.truth("streaks"), exposure_id, ("x1", "y1", "x2", "y2"))
-    movers = _columns(night.truth("mover_positions"), exposure_id, ("x", "y"))
-    points = [movers["x"], movers["y"], movers["x"], movers["y"]]
-    moving = np.hstack([np.array([*streaks.values()]), np.array(points)]).T
+    movers = _columns(night.truth("mover_positions"), exposure_id, ("mover_id", "frame", "x", "y"))
+    moving = np.vstack([np.array([*streaks.values()]).T, _tracks(movers)])
     return FilmTruth(hidden, stars, frames, moving)
+
+
+def _tracks(movers: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """From each position of a mover to its next one; the last stands for itself."""
+    order = np.lexsort((movers["frame"], movers["mover_id"]))
+    here = np.column_stack([movers["x"], movers["y"]])[order].astype(float)
+    there = np.vstack([here[1:], here[-1:]])
+    last = np.append(np.diff(movers["mover_id"][order]) != 0, True)[: len(here)]
+    return np.hstack([here, np.where(last[:, None], here, there)])
 
 
 def _columns(table: pa.Table, exposure_id: int, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:

@@ -17,17 +17,24 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
 
 _ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA", "VECLIB_MAXIMUM", "NUMEXPR")}
 
 
 def single_thread() -> None:
-    """Start the script again with one thread a library, unless it runs so: linear algebra spins on idle threads."""
+    """Start the script again with one thread a library, unless it runs so: linear algebra spins on idle threads.
+
+    Without ``TOMOE_DATABASE``, too: the archives of a benchmark are their own.
+    """
+    os.environ.pop("TOMOE_DATABASE", None)
     if any(os.environ.get(name) != value for name, value in _ONE_THREAD.items()):
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | _ONE_THREAD)
 
 
-def interleaved(contenders: Mapping[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, float], dict[str, Any]]:
+def interleaved(contenders: Mapping[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, Array], dict[str, Any]]:
     """Run contenders in turn, round after round.
 
     Parameters
@@ -39,9 +46,15 @@ def interleaved(contenders: Mapping[str, Callable[[], Any]], rounds: int) -> tup
     Returns
     -------
     seconds : dict
-        Median CPU seconds of this process.
+        CPU seconds of this process in each round.
     results : dict
         What each gave in the last round.
+
+    Examples
+    --------
+    >>> seconds, results = interleaved({"one": lambda: 1, "two": lambda: 2}, 3)
+    >>> seconds["one"].shape, results
+    ((3,), {'one': 1, 'two': 2})
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     results: dict[str, Any] = {}
@@ -51,7 +64,7 @@ def interleaved(contenders: Mapping[str, Callable[[], Any]], rounds: int) -> tup
             start = time.process_time()
             results[name] = run()
             seconds[name].append(time.process_time() - start)
-    return {name: float(np.median(values)) for name, values in seconds.items()}, results
+    return {name: np.array(values) for name, values in seconds.items()}, results
 
 
 class Stopwatch:
@@ -99,9 +112,9 @@ class Stopwatch:
                 patch.stop()
             self.taken[name].append(total)
 
-    def median(self, name: str, last: int) -> float:
-        """Median of the last so many blocks."""
-        return float(np.median(self.taken[name][-last:]))
+    def blocks(self, name: str) -> Array:
+        """Seconds of each block."""
+        return np.array(self.taken[name])
 
 
 def reader(path: Path) -> Callable[[], int]:
@@ -127,27 +140,40 @@ def setup(**more: object) -> dict[str, object]:
     return machine | versions | more
 
 
-def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table for people; floats get four digits, None a dash.
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]], *, words: int = 1) -> str:
+    """A table for people; floats get three digits, None a dash; all but the first columns stand to the right.
+
+    Parameters
+    ----------
+    title : str
+    head : sequence of str
+    rows : sequence of sequences
+    words : int
+        How many columns at the left are words.
 
     Examples
     --------
-    >>> print(table("t", ["name", "value"], [["a", 1.23456], ["b", None]]))
+    >>> print(table("t", ["name", "value"], [["a", 12.3456], ["b", None]]))
     t
       name  value
-      a     1.235
-      b     -
+      a      12.3
+      b         -
     """
     cells = [list(head), *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[k]) for row in cells) for k in range(len(head))]
-    lines = ["  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return "\n".join([title, *lines])
+
+    def placed(row: Sequence[str]) -> str:
+        return "  ".join(
+            c.ljust(w) if k < words else c.rjust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))
+        )
+
+    return "\n".join([title, *(f"  {placed(row)}".rstrip() for row in cells)])
 
 
 def _cell(value: object) -> str:
     if value is None or (isinstance(value, float) and not np.isfinite(value)):
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:#.3g}".rstrip(".") if isinstance(value, float) else str(value)
 
 
 def document(figures: Mapping[str, object], yardstick: Mapping[str, object], about: Mapping[str, object]) -> str:

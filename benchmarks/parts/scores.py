@@ -1,7 +1,7 @@
 """How right a reduction is: plain functions of what was measured and what was put in.
 
-*Isolated* is a star in whose aperture all other stars together put little light, and no mover or streak comes near: a
-property of the truth, not of what a pipeline thinks.
+*Isolated* is a star in whose aperture all other stars together put little light, and no mover, streak or glint comes
+near: a property of the truth, not of what a pipeline thinks.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ EDGE_PX = 25.0  #: stars outside the frame throw light in, and the truth does no
 BRIGHT_MAG = 1.0  #: bright stars are within this of the limit
 HALF_MAG = np.arange(9.0, 17.01, 0.5)
 FAINT_LIMIT = 17.0
+NOISE = ("photons", "sky", "scintillation")  #: parts of `scatter_model`
 
 
 def moffat_share(radius: float | Array, fwhm: float, beta: float) -> float | Array:
@@ -140,7 +141,7 @@ def stack_snr(electrons: Array, noise_e: float, profile: tuple[float, float], n_
 
 
 def scatter_model(electrons: Array, noise_e: float, scintillation: float, aperture: tuple[float, float]) -> Array:
-    """Relative scatter of the flux in one frame: photons, sky, read-out and scintillation.
+    """Relative variance of the flux in one frame: that of its photons, of sky and read-out, and of scintillation.
 
     Parameters
     ----------
@@ -152,10 +153,20 @@ def scatter_model(electrons: Array, noise_e: float, scintillation: float, apertu
         Relative rms.
     aperture : tuple of float
         Radius in px, and the share of the star's light in it.
+
+    Returns
+    -------
+    ndarray
+        ``(3, n)``; the scatter is the root of the sum.
+
+    Examples
+    --------
+    >>> scatter_model(np.array([1e4]), 10.0, 0.005, (3.0, 0.8)).round(6).T.tolist()
+    [[0.000125, 4.4e-05, 2.5e-05]]
     """
     radius, share = aperture
     light = electrons * share
-    return np.sqrt(light + np.pi * radius**2 * noise_e**2 + (scintillation * light) ** 2) / light
+    return np.stack([1 / light, np.pi * (radius * noise_e / light) ** 2, np.full(len(light), scintillation**2)])
 
 
 def fitted_ratio(flux: Array, error: Array, truth: Array) -> float:
@@ -178,6 +189,10 @@ class Magnitudes:
         Reduced chi-square of all 2 Hz fluxes about each film's fitted zero point.
     scatter_ratio : float
         Scatter of a star about its mean over that expected.
+    expected : float
+        Relative scatter expected of the median star.
+    shares : tuple of float
+        Shares of the expected variance: photons of the star, sky and read-out, scintillation.
     n_stars : int
     """
 
@@ -185,6 +200,8 @@ class Magnitudes:
     bias: float
     chi2: float
     scatter_ratio: float
+    expected: float
+    shares: tuple[float, float, float]
     n_stars: int
 
 
@@ -195,7 +212,7 @@ def by_magnitude(stars: dict[str, Array], least: int) -> list[Magnitudes]:
     ----------
     stars : dict
         ``mag``, ``ratio`` (mean flux over truth), ``chi2`` (reduced, of the star), ``variance_ratio`` (observed over
-        expected); ``(n,)`` each.
+        expected), ``photons, sky, scintillation`` (relative variance expected); ``(n,)`` each.
     least : int
     """
     bins = []
@@ -204,7 +221,13 @@ def by_magnitude(stars: dict[str, Array], least: int) -> list[Magnitudes]:
         if inside.sum() >= least:
             ratio, chi2, variance = (stars[name][inside] for name in ("ratio", "chi2", "variance_ratio"))
             bias, scatter = float(np.median(ratio)) - 1, float(np.sqrt(variance.mean()))
-            bins.append(Magnitudes(float(low), bias, float(chi2.mean()), scatter, int(inside.sum())))
+            parts = np.array([np.median(stars[name][inside]) for name in NOISE])
+            bins.append(
+                Magnitudes(
+                    float(low), bias, float(chi2.mean()), scatter, float(np.sqrt(parts.sum())),
+                    tuple((parts / parts.sum()).tolist()), int(inside.sum()),
+                )
+            )  # fmt: skip
     return bins
 
 
@@ -219,20 +242,21 @@ def photometry_scores(
         Of stars in frames, any one unit; without errors ``chi2`` is NaN.
     truth : dict
         ``flux`` and ``mag`` of the stars, ``(m,)``; the flux in the unit of ``flux``.
-    expected : ndarray, (m,)
-        Relative scatter expected in a frame.
+    expected : ndarray, (3, m)
+        Relative variance expected in a frame, as `scatter_model` gives it.
     good : ndarray of bool, (m,)
         Stars to use.
     """
-    flux, true, mag, expected = flux[good].astype(float), truth["flux"][good], truth["mag"][good], expected[good]
+    flux, true, mag, expected = flux[good].astype(float), truth["flux"][good], truth["mag"][good], expected[:, good]
     mean = flux.mean(axis=1)
     chi2 = np.full(len(flux), np.nan)
     if error is not None and len(flux):
         error = error[good].astype(float)
         zero = fitted_ratio(flux, error, true)
         chi2 = (((flux - zero * true[:, None]) / error) ** 2).mean(axis=1)
-    variance_ratio = flux.var(axis=1, ddof=1) / (expected * mean) ** 2
-    return {"mag": mag, "ratio": mean / true, "chi2": chi2, "variance_ratio": variance_ratio}
+    variance_ratio = flux.var(axis=1, ddof=1) / (expected.sum(axis=0) * mean**2)
+    columns = {"mag": mag, "ratio": mean / true, "chi2": chi2, "variance_ratio": variance_ratio}
+    return columns | dict(zip(NOISE, expected, strict=True))
 
 
 @dataclass(frozen=True)
