@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 Doubles = NDArray[np.float64]
 Terms = tuple[tuple[int, int, float], ...]
 
-_STEPS = 8  #: of the inversion: each gains two digits where the distortion bends by 1 %
+_STEPS = 5  #: of the inversion: each gains two digits where the distortion bends by 1 %
 
 
 @dataclass(frozen=True)

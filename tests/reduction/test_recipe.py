@@ -1,5 +1,7 @@
 """The whole recipe on simulated films of real Gaia stars, against the simulator's truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.wcs import WCS
@@ -104,6 +106,30 @@ def test_stars_that_lose_light_to_saturation_are_flagged(night):
         # a star of 12.2 mag fills its brightest pixel in 3.5 arcsec seeing (TOMOE.md); frames are sharper by chance
         sharpest = night.of(reduction, "frames")["fwhm"].min()
         assert not saturated[bright["phot_g_mean_mag_t"] > 12.6 - 5 * np.log10(sharpest / 3.5)].any()
+
+
+def test_residuals_are_the_detections_distance_from_the_catalog(night):
+    for reduction in night.reductions:
+        sources = frame_of(reduction.tables["sources"])
+        detected = sources["d_ra"].notna()
+        assert detected.sum() > 500
+        assert sources["ref_id"].notna()[detected].all()
+        bright = sources[detected & (sources["phot_g_mean_mag"] < 15) & (sources["flags"] == 0)]
+        for name in ("d_ra", "d_dec"):
+            assert abs(bright[name].median()) < 0.02
+            assert 0.005 < bright[name].std() < 0.1
+
+
+def test_a_star_that_the_catalog_has_elsewhere_shows_it(night):
+    film, refcat = night.films[0], night.refcat
+    sources = frame_of(night.reductions[0].tables["sources"])
+    one = sources[sources["d_ra"].notna() & (sources["flags"] == 0)].sort_values("phot_g_mean_mag").iloc[20]
+    dec = refcat.dec.copy()
+    dec[np.flatnonzero(refcat.source_id == one["ref_id"])] += 1.0 / 3600
+    moved = reduce_film(film, night.masters, replace(refcat, dec=dec), reduction_id=1)
+    again = frame_of(moved.tables["sources"]).set_index("ref_id").loc[one["ref_id"]]
+    assert again["d_dec"] - one["d_dec"] == pytest.approx(-1.0, abs=0.02)
+    assert again["d_ra"] == pytest.approx(one["d_ra"], abs=0.02)
 
 
 def test_position_errors_are_true(night):

@@ -61,6 +61,44 @@ def image_apertures(
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def mask_bits(mask: NDArray[np.uint8], positions: tuple[Floats, Floats], radius: float) -> NDArray[np.uint8]:
+    """The bits of a mask that are met within a radius (pixels) of each position, ``(m,)``."""
+    ny, nx = mask.shape
+    xs, ys = positions
+    bits = np.zeros(len(xs), np.uint8)
+    for i in range(len(xs)):
+        left, right = max(int(np.ceil(xs[i] - radius)), 0), min(int(np.floor(xs[i] + radius)), nx - 1)
+        met = np.uint8(0)
+        for y in range(max(int(np.ceil(ys[i] - radius)), 0), min(int(np.floor(ys[i] + radius)), ny - 1) + 1):
+            for x in range(left, right + 1):
+                met |= mask[y, x]
+        bits[i] = met
+    return bits
+
+
+BLOCK = 4  #: pixels along x and y that an annulus takes or leaves together
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _blocks(image, masked, level):  # type: ignore[no-untyped-def]
+    """Sum above a level and number of the unmasked pixels of each block."""
+    gy, gx = image.shape[0] // BLOCK, image.shape[1] // BLOCK
+    total, count = np.zeros((gy, gx), np.float32), np.zeros((gy, gx), np.float32)
+    free, light = np.empty(gx * BLOCK, np.float32), np.empty(gx * BLOCK, np.float32)
+    for j in range(gy):
+        for y in range(j * BLOCK, (j + 1) * BLOCK):
+            row, hidden = image[y], masked[y]
+            for x in range(gx * BLOCK):
+                free[x] = np.float32(np.uint8(1) - np.uint8(hidden[x]))
+                light[x] = free[x] * (row[x] - level)
+            for i in range(gx):
+                k = i * BLOCK
+                total[j, i] += (light[k] + light[k + 1]) + (light[k + 2] + light[k + 3])
+                count[j, i] += (free[k] + free[k + 1]) + (free[k + 2] + free[k + 3])
+    return total, count
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def annulus_means(
     image: Floats,
     masked: NDArray[np.bool_],
@@ -82,40 +120,36 @@ def annulus_means(
     radii : (inner, outer)
         pixels.
     default : ndarray of float32, (m,)
-        Where fewer than 30 pixels are left; also what is subtracted first, so that float32 loses nothing.
+        Where fewer than 30 pixels are left.
 
     Returns
     -------
     ndarray of float32, (m,)
+
+    Notes
+    -----
+    The annulus is made of blocks of 4 x 4 pixels whose middle lies in it: their sums are made once, and two thousand
+    stars need a sixteenth of the work.
     """
-    ny, nx = image.shape
     xs, ys = positions
-    inner2, outer2 = np.float32(radii[0] ** 2), np.float32(radii[1] ** 2)
-    zero = np.float32(0.0)
     out = default.copy()
+    if len(xs) == 0:
+        return out
+    level = np.float32(default.mean())
+    total, count = _blocks(image, masked, level)
+    gy, gx = total.shape
+    inner2, outer2 = (radii[0] / BLOCK) ** 2, (radii[1] / BLOCK) ** 2
+    reach = radii[1] / BLOCK
     for i in range(len(xs)):
-        total, count = zero, zero
-        xc, yc, level = xs[i], ys[i], default[i]
-        for y in range(max(int(yc - radii[1]), 0), min(int(yc + radii[1]) + 1, ny - 1) + 1):
-            dy2 = (np.float32(y) - yc) * (np.float32(y) - yc)
-            half = np.sqrt(max(outer2 - dy2, zero))
-            left, right = max(int(np.ceil(xc - half)), 0), min(int(np.floor(xc + half)), nx - 1)
-            part = _row_mean(image[y, left : right + 1], masked[y, left : right + 1], level, xc - left, inner2 - dy2)
-            total += part[0]
-            count += part[1]
-        if count >= 30:
-            out[i] = level + total / count
+        xc, yc = (xs[i] + 0.5) / BLOCK - 0.5, (ys[i] + 0.5) / BLOCK - 0.5
+        light, n = 0.0, 0.0
+        for j in range(max(int(np.ceil(yc - reach)), 0), min(int(np.floor(yc + reach)), gy - 1) + 1):
+            dy2 = (j - yc) ** 2
+            half = np.sqrt(max(outer2 - dy2, 0.0))
+            for k in range(max(int(np.ceil(xc - half)), 0), min(int(np.floor(xc + half)), gx - 1) + 1):
+                if (k - xc) ** 2 + dy2 >= inner2:
+                    light += total[j, k]
+                    n += count[j, k]
+        if n >= 30:
+            out[i] = level + np.float32(light / n)
     return out
-
-
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _row_mean(row, masked, level, xc, inner2):  # type: ignore[no-untyped-def]
-    zero = np.float32(0.0)
-    total, count = zero, zero
-    for k in range(len(row)):
-        dx = np.float32(k) - np.float32(xc)
-        free = np.float32(np.uint8(1) - np.uint8(masked[k]))
-        use = free if dx * dx >= inner2 else zero
-        total += use * (row[k] - level)
-        count += use
-    return total, count

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from tomoe_explore import memory
 from tomoe_explore.data import BAD_PIXEL, SATURATED_PIXEL, Floats, Stack
 from tomoe_explore.errors import TomoeError
 from tomoe_explore.kernels.background import cell_means, filled, first_levels, median_of_nine, mesh_at, upsample
@@ -164,7 +165,7 @@ def detect(stack: Stack, *, snr: float = 5.0) -> Detections:
     bad, bad_rows, full_rows = bad_and_saturated(image, stack.mask, (BAD_PIXEL, SATURATED_PIXEL))
     sky = _first_sky(image, stack)
     star = _star_image(image, stack.mask, sky)
-    view = _View(image, stack.variance, bad, bad_rows, sky, np.empty_like(image))
+    view = _View(image, stack.variance, bad, bad_rows, sky, memory.empty(image.shape, np.float32))
     close = _sharp_peaks(view, star, snr)
     found = _candidates(view, star, close, snr)
     found = _saturated(found, full_rows, image, stack.mask, sky[0], star)

@@ -13,7 +13,7 @@ from tomoe_explore.wcs import TanSip
 
 MATCH_ARCSEC = 3.0  #: wide, for the stars of large proper motion tell most, and a wrong epoch moves them farthest
 MATCH_SNR = 20.0  #: of detections; fainter ones have near neighbours by chance
-MIN_STARS = 20
+MIN_STARS, MAX_MATCHED = 20, 800
 
 
 def check_epoch(
@@ -76,9 +76,9 @@ def check_epoch(
 
 def _residuals(detections: Detections, wcs: TanSip, stars: Refcat) -> tuple[Doubles, Doubles]:
     """Detected minus catalog position, arcsec, and proper motion, arcsec a year; ``(2, k)`` each, RA and Dec."""
-    bright = (detections.flux > MATCH_SNR * detections.flux_err) & ~detections.saturated
+    bright = np.flatnonzero((detections.flux > MATCH_SNR * detections.flux_err) & ~detections.saturated)[:MAX_MATCHED]
     moving = (stars.pmra != 0) | (stars.pmdec != 0)
-    if not (bright.any() and moving.any()):
+    if not (len(bright) and moving.any()):
         return np.empty((2, 0)), np.empty((2, 0))
     ra, dec = wcs.to_sky(detections.x[bright], detections.y[bright])
     narrow = np.cos(np.radians(np.median(dec)))

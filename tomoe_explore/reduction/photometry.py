@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tomoe_explore.camera import NX, NY
 from tomoe_explore.data import BAD_PIXEL, SATURATED_PIXEL, Floats, Stack
 from tomoe_explore.kernels.apertures import BAD, EDGE, SATURATED, film_apertures
-from tomoe_explore.kernels.stack_apertures import annulus_means, image_apertures
+from tomoe_explore.kernels.stack_apertures import annulus_means, image_apertures, mask_bits
 from tomoe_explore.reduction.values import (
     Bools,
     Detections,
@@ -59,7 +59,7 @@ def stack_photometry(
     yi = np.clip(np.rint(targets.y), 0, NY - 1).astype(int)
     sky = annulus_means(stack.image, masked, positions, annulus(stack.fwhm_px), detections.background[yi, xi])
     flux, variance, area, bits = image_apertures(stack.image, stack.variance, stack.mask, positions, radius_px)
-    near = image_apertures(stack.image, stack.variance, stack.mask, positions, radius_px + CLEAN_PX)[3]
+    near = mask_bits(stack.mask, positions, radius_px + CLEAN_PX)
     flags = np.zeros(len(targets), np.int32)
     flags[bits & BAD_PIXEL > 0] |= Flag.HOT_PIXEL
     flags[bits & SATURATED_PIXEL > 0] |= Flag.SATURATED

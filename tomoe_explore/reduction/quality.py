@@ -32,7 +32,7 @@ from tomoe_explore.reduction.values import Calibration, Detections, Floats, Prep
 from tomoe_explore.schema import Flag
 
 HALF_STAMP = 16  #: px about a star; an image of 20 arcsec ends within
-MAX_IMAGES = 40  #: stars in the mean star image
+MAX_IMAGES = 30  #: stars in the mean star image
 IMAGE_SNR = 20.0  #: of a star in the mean star image
 FOUND_SNR = 10.0  #: of a star that is counted
 SHARPEST_PX = 1.4  #: FWHM; what is sharper is a hot pixel or a cosmic ray, not the narrowest star (2", 1.7 px)
@@ -107,7 +107,7 @@ def check_images(prepared: Prepared, *, limits: Limits = LIMITS) -> StarImage:
     """
     where = f"({prepared.film.exposure.where})"
     _check_dome(prepared, limits)
-    part = float((prepared.stack.mask[::2, ::2] & SATURATED_PIXEL > 0).mean())
+    part = float((prepared.stack.mask[::4, ::2] & SATURATED_PIXEL > 0).mean())
     if part > limits.saturated_part:
         raise SaturatedFieldError(
             f"{part:.1%} of the detector is saturated, at most {limits.saturated_part:.0%} leaves a field to measure: "
@@ -159,7 +159,7 @@ def check_noise(prepared: Prepared, sky_offset: Floats, *, limits: Limits = LIMI
     flat = prepared.calibration.flat[::16, ::8]
     measured = float(np.median(np.var(stored, axis=0, ddof=1, dtype=np.float32) / flat**2)) * film.bscale**2
     measured -= float(np.var(np.median(sky_offset[here], axis=(1, 2)), ddof=1))
-    expected = float(np.median(stack.variance[::8, ::8])) * stack.n_frames
+    expected = float(np.median(stack.variance[::16, ::8])) * stack.n_frames
     # with few frames the median of the pixels' variances is below their mean: Wilson & Hilferty (1931)
     median_of_mean = (1 - 2 / (9 * max(len(here) - 1, 1))) ** 3
     ratio = float(np.sqrt(max(measured, 0.0) / median_of_mean / expected))
@@ -383,7 +383,7 @@ def _check_dome(prepared: Prepared, limits: Limits) -> None:
 
 def _sky(stack: Stack) -> float:
     """Median of the stack, ADU a frame."""
-    return float(np.median(stack.image[::8, ::8]))
+    return float(np.median(stack.image[::16, ::8]))
 
 
 def _starlike(detections: Detections, snr: float) -> NDArray[np.bool_]:
