@@ -32,7 +32,7 @@ from tomoe_explore.reduction.values import Calibration, Detections, Floats, Prep
 from tomoe_explore.schema import Flag
 
 HALF_STAMP = 16  #: px about a star; an image of 20 arcsec ends within
-MAX_IMAGES = 30  #: stars in the mean star image
+MAX_IMAGES = 40  #: stars in the mean star image
 IMAGE_SNR = 20.0  #: of a star in the mean star image
 FOUND_SNR = 10.0  #: of a star that is counted
 SHARPEST_PX = 1.4  #: FWHM; what is sharper is a hot pixel or a cosmic ray, not the narrowest star (2", 1.7 px)
@@ -107,7 +107,7 @@ def check_images(prepared: Prepared, *, limits: Limits = LIMITS) -> StarImage:
     """
     where = f"({prepared.film.exposure.where})"
     _check_dome(prepared, limits)
-    part = float((prepared.stack.mask[::4, ::2] & SATURATED_PIXEL > 0).mean())
+    part = float((prepared.stack.mask[::2, ::2] & SATURATED_PIXEL > 0).mean())
     if part > limits.saturated_part:
         raise SaturatedFieldError(
             f"{part:.1%} of the detector is saturated, at most {limits.saturated_part:.0%} leaves a field to measure: "
@@ -322,8 +322,8 @@ def star_image(stack: Stack, detections: Detections) -> StarImage:
         x = np.clip(x + dx, HALF_STAMP, nx - 1 - HALF_STAMP)
         y = np.clip(y + dy, HALF_STAMP, ny - 1 - HALF_STAMP)
     stamps = _stamps(stack, detections, x, y)
-    middle = slice(HALF_STAMP - 1, HALF_STAMP + 2)
-    peaks = np.maximum(stamps[:, middle, middle].mean(axis=(1, 2)), 1e-3)
+    # the middle of a doughnut is dark: the brightest nine pixels, wherever they are
+    peaks = np.maximum(np.partition(stamps.reshape(len(stamps), -1), -9, axis=1)[:, -9:].mean(axis=1), 1e-3)
     image = np.median(stamps / peaks[:, None, None], axis=0)
     # smoothed where images are wide, so that no pixel of a doughnut's rim is taken for the maximum
     top = np.partition(image.ravel(), -9)[-9:].mean() if (image > 0.5).sum() > 60 else image.max()
