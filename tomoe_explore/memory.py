@@ -57,7 +57,9 @@ def _taken(n_bytes: int) -> NDArray[np.uint8]:
 
 def _fresh(n_bytes: int) -> NDArray[np.uint8]:
     """Anonymous memory in huge pages where the system has them: the fewer pages, the cheaper their first touch."""
-    memory = mmap.mmap(-1, -(-max(n_bytes, 1) // _HUGE_PAGE) * _HUGE_PAGE)
+    size = -(-max(n_bytes, 1) // _HUGE_PAGE) * _HUGE_PAGE
+    # private: shared memory, the default, comes in small pages
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):  # a system without huge pages
             memory.madvise(mmap.MADV_HUGEPAGE)

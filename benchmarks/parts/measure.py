@@ -122,7 +122,7 @@ def reader(path: Path) -> Callable[[], int]:
 
     The buffer asks for huge pages where the system has them: without, reading takes three to four times as long.
     """
-    buffer = mmap.mmap(-1, path.stat().st_size)
+    buffer = mmap.mmap(-1, path.stat().st_size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         buffer.madvise(mmap.MADV_HUGEPAGE)
 

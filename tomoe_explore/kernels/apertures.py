@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tomoe_explore.kernels.decode import decode
-from tomoe_explore.kernels.prefetch import prefetch
+from tomoe_explore.kernels.prefetch import prefetch, prefetch_image
 
 Floats = NDArray[np.float32]
 
@@ -88,6 +88,17 @@ def _fetch(frames, f, columns, rows):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _fetch_images(calibration, left, low, size):  # type: ignore[no-untyped-def]
+    """Have dark, flat and bad pixels of the next source fetched."""
+    dark, flat, bad = calibration
+    for y in range(int(low), int(low) + size):
+        for x in (int(left), int(left) + size):
+            prefetch_image(dark, y, x)  # type: ignore[call-arg]
+            prefetch_image(flat, y, x)  # type: ignore[call-arg]
+        prefetch_image(bad, y, int(left))
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def film_apertures(
     frames: NDArray[Any],
     packing: tuple[int, int, float, float],
@@ -136,6 +147,8 @@ def film_apertures(
     stamp = np.empty((2, size + 4, width), np.float32)
     holes = np.empty((MOST_HOLES, 2), np.int64)
     for i in range(m):
+        if i + 1 < m:
+            _fetch_images(calibration, xs[i + 1, 0] - reach, ys[i + 1, 0] - reach, size)
         left, low = int(np.ceil(xs[i].min() - reach)), int(np.ceil(ys[i].min() - reach))
         right, high = int(np.floor(xs[i].max() + reach)), int(np.floor(ys[i].max() + reach))
         simple = clean[i] and left >= 0 and low >= 0 and right < nx and high < ny
