@@ -83,8 +83,8 @@ def _fetch(frames, f, columns, rows):  # type: ignore[no-untyped-def]
     left, width = columns
     for y in range(rows[0], rows[1] + 1):
         for x in range(0, width, 16):
-            prefetch(frames, f, y, left + x)  # type: ignore[call-arg]  # numba gives the context
-        prefetch(frames, f, y, left + width - 1)  # type: ignore[call-arg]
+            prefetch(frames, f, y, left + x)
+        prefetch(frames, f, y, left + width - 1)
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
@@ -93,8 +93,8 @@ def _fetch_images(calibration, left, low, size):  # type: ignore[no-untyped-def]
     dark, flat, bad = calibration
     for y in range(int(low), int(low) + size):
         for x in (int(left), int(left) + size):
-            prefetch_image(dark, y, x)  # type: ignore[call-arg]
-            prefetch_image(flat, y, x)  # type: ignore[call-arg]
+            prefetch_image(dark, y, x)
+            prefetch_image(flat, y, x)
         prefetch_image(bad, y, int(left))
 
 

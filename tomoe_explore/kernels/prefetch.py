@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -19,9 +21,7 @@ def _fetch(context, builder, array_type, array, index):  # type: ignore[no-untyp
     return context.get_dummy_value()
 
 
-@intrinsic
-def prefetch(typing_context, array, i, j, k):  # type: ignore[no-untyped-def]
-    """Fetch the cache line of ``array[i, j, k]``; the index may lie outside, for a hint never faults."""
+def _of_frames(typing_context, array, i, j, k):  # type: ignore[no-untyped-def]
     signature = types.void(array, types.intp, types.intp, types.intp)
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
@@ -30,12 +30,16 @@ def prefetch(typing_context, array, i, j, k):  # type: ignore[no-untyped-def]
     return signature, codegen
 
 
-@intrinsic
-def prefetch_image(typing_context, array, i, j):  # type: ignore[no-untyped-def]
-    """The same of ``array[i, j]``."""
+def _of_image(typing_context, array, i, j):  # type: ignore[no-untyped-def]
     signature = types.void(array, types.intp, types.intp)
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         return _fetch(context, builder, signature.args[0], args[0], list(args[1:]))
 
     return signature, codegen
+
+
+#: ``prefetch(array, i, j, k)`` fetches the cache line of ``array[i, j, k]``, `prefetch_image` that of ``array[i, j]``; an
+#: index may lie outside, for a hint never faults.
+prefetch: Any = intrinsic(_of_frames)
+prefetch_image: Any = intrinsic(_of_image)
