@@ -39,7 +39,7 @@ def _of_image(typing_context, array, i, j):  # type: ignore[no-untyped-def]
     return signature, codegen
 
 
-#: ``prefetch(array, i, j, k)`` fetches the cache line of ``array[i, j, k]``, `prefetch_image` that of ``array[i, j]``; an
-#: index may lie outside, for a hint never faults.
+#: ``prefetch(array, i, j, k)`` fetches the cache line of ``array[i, j, k]``, `prefetch_image` that of ``array[i, j]``;
+#: an index may lie outside, for a hint never faults.
 prefetch: Any = intrinsic(_of_frames)
 prefetch_image: Any = intrinsic(_of_image)
