@@ -47,6 +47,7 @@ class Flag(IntEnum):
     FEW_STARS = 512  #: the frame's registration or transparency rests on few stars
     TOO_MANY = 1024  #: more candidates than are kept; the best ones were
     GLINT = 2048  #: a point seen in one frame only
+    NO_COLOR = 4096  #: a reference star whose colour the catalog lacks: its flux is that of a star of usual colour
 
 
 def flag_names(value: int) -> list[str]:

@@ -132,6 +132,14 @@ def test_a_star_that_the_catalog_has_elsewhere_shows_it(night):
     assert again["d_ra"] == pytest.approx(one["d_ra"], abs=0.02)
 
 
+def test_a_star_without_colour_is_flagged(night):
+    sources = frame_of(night.reductions[0].tables["sources"])
+    known = sources["ref_id"].notna()
+    without = known & sources["bp_rp"].isna()
+    assert 5 < without.sum() < 0.1 * known.sum()
+    assert ((sources["flags"] & Flag.NO_COLOR > 0) == without).all()
+
+
 def test_position_errors_are_true(night):
     for reduction in night.reductions:
         sources = frame_of(reduction.tables["sources"])

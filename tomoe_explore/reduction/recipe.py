@@ -201,10 +201,12 @@ def _measure(
     njy = flux_njy(zero.at(targets.x, targets.y, targets.bp_rp)) * zero.aperture_correction
     of_frames = frame_flags(frames.transparency, frames.n_stars, prepared.recorded, loss_mag=loss)
     of_frames |= np.int32(prepared.calibration.flags)
+    colorless = (targets.ref_id >= 0) & ~np.isfinite(targets.bp_rp) & np.isfinite(targets.bp_rp).any()
+    of_targets = on_stack.flags | np.where(colorless, np.int32(Flag.NO_COLOR), np.int32(0))
     measured = tables.Film2Hz(
         e, reduction_id, stars.name, targets, frames, (flux * njy[:, None]).astype(np.float32),
         (error[:, None] / frames.transparency * njy[:, None]).astype(np.float32),
-        raw.background, raw.flags | on_stack.flags[:, None] | of_frames, of_frames,
+        raw.background, raw.flags | of_targets[:, None] | of_frames, of_frames,
     )  # fmt: skip
     correction, calibration = zero.aperture_correction, prepared.calibration
     stack = replace(
