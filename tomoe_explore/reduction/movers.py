@@ -1,4 +1,4 @@
-"""Step 9: moving objects, by linking points of single frames at constant velocity."""
+"""Step 11: moving objects, by linking points of single frames at constant velocity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 10: what the steps found becomes the tables of ``schema.py``."""
+"""Step 12: what the steps found becomes the tables of ``schema.py``."""
 
 from __future__ import annotations
 

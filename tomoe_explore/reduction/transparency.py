@@ -1,4 +1,4 @@
-"""Step 8b: how much of the stars' light each frame got, and how much more they scatter than photons do."""
+"""Step 9: how much of the stars' light each frame got, and how much more they scatter than photons do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 9: what ties ADU to Gaia G magnitudes."""
+"""Step 10: what ties ADU to Gaia G magnitudes."""
 
 from __future__ import annotations
 
