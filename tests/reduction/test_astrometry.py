@@ -29,7 +29,7 @@ def make_detections(x, y, flux):
     ones = np.ones(n, np.float32)
     none = np.zeros((2, 2))
     return Detections(x[order], y[order], flux[order].astype(np.float32), ones, 3 * ones, 0 * ones, np.zeros(n, bool),
-                      none.astype(bool), none.astype(np.float32), np.zeros(n, bool))  # fmt: skip
+                      none.astype(bool), none.astype(np.float32))  # fmt: skip
 
 
 @pytest.fixture(scope="module")

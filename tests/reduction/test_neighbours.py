@@ -5,9 +5,10 @@ import pytest
 
 from tomoe_explore.data import Stack
 from tomoe_explore.kernels.stack_apertures import image_apertures
-from tomoe_explore.reduction.neighbours import find_pairs, spilled_light, starlight
+from tomoe_explore.reduction.neighbours import blended, find_pairs, spilled_light, starlight
 from tomoe_explore.reduction.values import Growth, StackPhotometry, Targets
 from tomoe_explore.reduction.zeropoint import measure_growth, usual_growth
+from tomoe_explore.schema import Flag
 
 NY, NX, SKY = 1128, 2000, 0.0
 FWHM, BETA, RADIUS = 3.0, 3.2, 3.0
@@ -38,9 +39,9 @@ def field(x, y, light):
     stack = Stack(
         image, np.full_like(image, 4.0), np.zeros(image.shape, np.uint8), 17, fwhm_px=FWHM, aperture_px=RADIUS
     )
-    flux, variance, area, _ = image_apertures(image, stack.variance, stack.mask, (targets.x, targets.y), RADIUS)
+    flux, variance, _, _ = image_apertures(image, stack.variance, stack.mask, (targets.x, targets.y), RADIUS)
     zero = np.zeros(m)
-    seen = StackPhotometry(flux, variance, area, np.float32(zero), zero == 0, zero, zero.astype(np.int32))
+    seen = StackPhotometry(flux, variance, np.float32(zero), zero == 0, zero, zero.astype(np.int32))
     return stack, targets, seen
 
 
@@ -66,6 +67,17 @@ def test_all_light_is_found_in_spite_of_neighbours():
     assert np.percentile(np.abs(found / light - 1), 90) < 0.03
     left = (seen.flux - spilled_light(pairs, found, TRUE, RADIUS)) / alone - 1
     assert np.abs(np.median(left)) < 0.006
+
+
+def test_who_is_blended_is_said():
+    """A neighbour of a tenth of the light is harmless at nine pixels and not at four; the bright one does not mind."""
+    x, y = np.array([300.0, 304.0, 700.0, 709.0]), np.full(4, 500.0)
+    light = np.array([1e5, 2e4, 1e5, 2e4])
+    _, targets, seen = field(x, y, light)
+    pairs = find_pairs(targets, FWHM, RADIUS)
+    found = starlight(targets, pairs, seen.flux, np.zeros(4, bool), TRUE, RADIUS)
+    flags = blended(seen.flux, spilled_light(pairs, found, TRUE, RADIUS))
+    assert flags.tolist() == [0, Flag.BLENDED, 0, 0]
 
 
 def test_a_saturated_neighbours_light_is_taken_from_the_catalog():

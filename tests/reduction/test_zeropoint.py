@@ -27,7 +27,7 @@ def stars(rng, m=300, surface=0.0):
     zero = np.zeros(m)
     targets = Targets(zero, zero, x, y, np.arange(m), known, color, np.arange(m), np.arange(m))
     seen = StackPhotometry(
-        flux.astype(np.float32), (error**2).astype(np.float32), zero.astype(np.float32), zero.astype(np.float32),
+        flux.astype(np.float32), (error**2).astype(np.float32), zero.astype(np.float32),
         zero == 0, zero, zero.astype(np.int32),
     )  # fmt: skip
     return targets, seen

@@ -39,7 +39,6 @@ SWEEPS = 3
 RING, HALO = 2.5, 1.5  #: radius in FWHM; sigma of the matched filter from which a ring's lower quartile is a halo
 QUARTILE = 0.67  #: sigma that the lower quartile of noise lies below its mean
 THIN = 0.3  #: variance across a track over that of a star
-BLENDED = 0.1  #: light of neighbours over the star's own
 MAX_BRIGHT = 120
 FREE = 0.1  #: share of a cell that must be free of stars to tell its sky
 
@@ -181,7 +180,7 @@ def detect(stack: Stack, *, snr: float = 5.0) -> Detections:
     fwhm, ellipticity = _shapes(moments[order, 1:4], star)
     return Detections(
         x[order], y[order], flux[order].astype(np.float32), error[order].astype(np.float32), fwhm, ellipticity,
-        found.held[order] > 0, star_mask, upsample(mesh, view.filtered), moments[order, 4] > BLENDED * flux[order],
+        found.held[order] > 0, star_mask, upsample(mesh, view.filtered),
     )  # fmt: skip
 
 

@@ -1,15 +1,18 @@
-"""Step 8c: the light that neighbours put into a target's aperture."""
+"""Step 8: the light that neighbours put into a target's aperture."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from tomoe_explore.kernels.spill import spill
 from tomoe_explore.reduction.values import Bools, Doubles, Floats, Growth, Pairs, Targets
+from tomoe_explore.schema import Flag
 
 REACH_FWHM = 6.0  #: farther ones count as sky
 STEPS = 8  #: of the iteration
+BLEND_FRACTION = 0.1
 
 
 def find_pairs(targets: Targets, fwhm_px: float, radius_px: float) -> Pairs:
@@ -44,7 +47,7 @@ def starlight(
     targets : Targets
     pairs : Pairs
     flux : ndarray of float32, (m,)
-        Mean aperture flux of each target, neighbours' light included, ADU.
+        Aperture flux of each target on the stack, neighbours' light included, ADU.
     saturated : ndarray of bool, (m,)
         Targets whose flux is too small: where the catalog has them, their light is taken from there.
     growth : Growth
@@ -81,3 +84,9 @@ def spilled_light(pairs: Pairs, light: Doubles, growth: Growth, radius_px: float
     """Light of neighbours in an aperture about each target, ADU, ``(m,)``; ``light`` is that of `starlight`."""
     table, step = growth.overlap(radius_px, pairs.reach)
     return spill(pairs.arrays, table, step, light).astype(np.float32)
+
+
+def blended(flux: Floats, spill: Floats) -> NDArray[np.int32]:
+    """`Flag.BLENDED` where neighbours put more than a tenth of a target's own light into its aperture, ``(m,)``."""
+    too_much = spill > BLEND_FRACTION * np.maximum(flux - spill, 1e-3)
+    return np.where(too_much, np.int32(Flag.BLENDED), np.int32(0))

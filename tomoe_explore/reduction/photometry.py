@@ -1,4 +1,4 @@
-"""Step 8: 2 Hz photometry, forced at every target in every frame, straight from the raw film."""
+"""Step 7: 2 Hz photometry, forced at every target in every frame, straight from the raw film."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from tomoe_explore.data import BAD_PIXEL, SATURATED_PIXEL, Floats, Stack
 from tomoe_explore.kernels.apertures import BAD, EDGE, SATURATED, film_apertures
 from tomoe_explore.kernels.stack_apertures import annulus_means, image_apertures, mask_bits
 from tomoe_explore.reduction.values import (
-    Bools,
     Detections,
-    Doubles,
     FilmPhotometry,
     FrameSeries,
     Pairs,
@@ -23,7 +21,6 @@ from tomoe_explore.reduction.values import (
 from tomoe_explore.schema import Flag
 
 ANNULUS_FWHM = (3.0, 6.0)  #: inner and outer radius of the local sky
-BLEND_FRACTION = 0.1
 CLEAN_PX = 2.0  #: no saturated pixel this far beyond the aperture
 
 
@@ -67,26 +64,9 @@ def stack_photometry(
     edge = (targets.x < margin) | (targets.y < margin) | (targets.x > NX - 1 - margin) | (targets.y > NY - 1 - margin)
     flags[edge] |= Flag.EDGE
     flux = flux - sky * area
-    blended, crowding = _crowded(pairs, flux, stack.fwhm_px, radius_px)
-    flags[blended] |= Flag.BLENDED
-    return StackPhotometry(flux, variance, area, sky, near & SATURATED_PIXEL == 0, crowding, flags)
-
-
-def _crowded(pairs: Pairs, flux: Floats, fwhm_px: float, radius_px: float) -> tuple[Bools, Doubles]:
-    """Whether a neighbour puts more than a tenth of the target's own light into its aperture; and the crowding.
-
-    Notes
-    -----
-    A neighbour at distance d gives the surface brightness of a Moffat image (beta 3) at ``d - radius / 2`` over the
-    whole aperture.
-    """
     light = np.maximum(flux, 1e-3).astype(np.float64)
-    ratio = light[pairs.neighbour] / light[pairs.target]
-    alpha = 0.98 * fwhm_px  # of a Moffat profile of beta 3
-    share = 2 * (radius_px / alpha) ** 2 * (1 + (np.maximum(pairs.distance - radius_px / 2, 0) / alpha) ** 2) ** -3
-    blended = np.zeros(len(flux), bool)
-    blended[pairs.target[ratio * np.minimum(share, 1.0) > BLEND_FRACTION]] = True
-    return blended, np.bincount(pairs.target, ratio, len(flux)).astype(np.float64)
+    crowding = np.bincount(pairs.target, light[pairs.neighbour], len(targets)) / light
+    return StackPhotometry(flux, variance, sky, near & SATURATED_PIXEL == 0, crowding, flags)
 
 
 def photometry(

@@ -23,7 +23,7 @@ from tomoe_explore.reduction.detect import detect, seeing
 from tomoe_explore.reduction.epoch import check_epoch
 from tomoe_explore.reduction.frames import check_frames, fill_holes, recorded_frames, stand_in
 from tomoe_explore.reduction.movers import find_movers, measure_movers
-from tomoe_explore.reduction.neighbours import find_pairs, spilled_light, starlight
+from tomoe_explore.reduction.neighbours import blended, find_pairs, spilled_light, starlight
 from tomoe_explore.reduction.photometry import photometry, stack_photometry
 from tomoe_explore.reduction.quality import check_images, check_light, check_noise, check_sky, diagnose, frame_flags
 from tomoe_explore.reduction.registration import register
@@ -186,17 +186,18 @@ def _measure(
     targets = choose_targets(prepared.detections, solution, stars, mag_limit=p.mag_limit)
     pairs = find_pairs(targets, stack.fwhm_px, radius)
     on_stack = stack_photometry(stack, targets, pairs, prepared.detections, radius)
+    growth, spill = _neighbours(stack, targets, on_stack, pairs)
+    on_stack = replace(on_stack, flags=on_stack.flags | blended(on_stack.flux, spill))
     raw = photometry(prepared, targets, frames, on_stack, radius)
-    light, comparison = transparency(raw.flux, np.sqrt(raw.variance), targets, on_stack.flags == 0, used)
-    frames = replace(frames, light=light, n_stars=len(comparison))
-    flux = raw.flux / frames.light_at(targets.x, targets.y)
-    growth, spill = _neighbours(prepared, targets, on_stack, pairs, flux[:, used].mean(axis=1))
-    flux = flux - spill[:, None]
+    plane, comparison = transparency(raw.flux, np.sqrt(raw.variance), targets, on_stack.flags == 0, used)
+    frames = replace(frames, light=plane, n_stars=len(comparison))
+    light = frames.light_at(targets.x, targets.y)
+    flux = raw.flux / light - spill[:, None]
     mean = flux[:, used].mean(axis=1)
     zero = zeropoint(targets, mean, spill, on_stack, growth, radius)
     loss = check_light(zero.value, e, prepared.calibration.gain)
-    young = scintillation(airmass(*detector_center(e.ra, e.dec, e.detector_id), e.mjd_start), e.exptime1_s)
-    twinkle = twinkling(flux[:, used], raw.variance, comparison, young)
+    usual = scintillation(airmass(*detector_center(e.ra, e.dec, e.detector_id), e.mjd_start), e.exptime1_s)
+    twinkle = twinkling(flux[:, used], raw.variance, comparison, usual)
     error = np.sqrt(raw.variance + (twinkle * np.maximum(mean, 0.0)) ** 2)
     njy = flux_njy(zero.at(targets.x, targets.y, targets.bp_rp)) * zero.aperture_correction
     of_frames = frame_flags(frames.transparency, frames.n_stars, prepared.recorded, loss_mag=loss)
@@ -205,7 +206,7 @@ def _measure(
     of_targets = on_stack.flags | np.where(colorless, np.int32(Flag.NO_COLOR), np.int32(0))
     measured = tables.Film2Hz(
         e, reduction_id, stars.name, targets, frames, (flux * njy[:, None]).astype(np.float32),
-        (error[:, None] / frames.transparency * njy[:, None]).astype(np.float32),
+        (error[:, None] / light * njy[:, None]).astype(np.float32),
         raw.background, raw.flags | of_targets[:, None] | of_frames, of_frames,
     )  # fmt: skip
     correction, calibration = zero.aperture_correction, prepared.calibration
@@ -218,17 +219,14 @@ def _measure(
     return measured, stack, zero
 
 
-def _neighbours(
-    prepared: Prepared, targets: Targets, on_stack: StackPhotometry, pairs: Pairs, flux: Floats
-) -> tuple[Growth, Floats]:
+def _neighbours(stack: Stack, targets: Targets, on_stack: StackPhotometry, pairs: Pairs) -> tuple[Growth, Floats]:
     """The curve of growth and the light of neighbours in each aperture: either needs the other, twice is enough."""
-    stack = prepared.stack
     saturated = on_stack.flags & Flag.SATURATED > 0
     growth = usual_growth(stack)
     for _ in range(2):
-        light = starlight(targets, pairs, flux, saturated, growth, stack.aperture_px)
+        light = starlight(targets, pairs, on_stack.flux, saturated, growth, stack.aperture_px)
         growth = measure_growth(stack, targets, on_stack, partial(spilled_light, pairs, light, growth), growth)
-    light = starlight(targets, pairs, flux, saturated, growth, stack.aperture_px)
+    light = starlight(targets, pairs, on_stack.flux, saturated, growth, stack.aperture_px)
     return growth, spilled_light(pairs, light, growth, stack.aperture_px)
 
 

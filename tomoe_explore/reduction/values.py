@@ -63,8 +63,6 @@ class Detections:
         Pixels that hold light of sources or are bad.
     background : ndarray of float32, (NY, NX)
         Smooth sky, ADU a frame.
-    blended : ndarray of bool, (m,)
-        Neighbours put more than a tenth of the source's own light into its window.
     """
 
     x: Doubles
@@ -76,7 +74,6 @@ class Detections:
     saturated: NDArray[np.bool_]
     star_mask: NDArray[np.bool_]
     background: Floats
-    blended: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.x)
@@ -182,14 +179,13 @@ class Pairs:
 class StackPhotometry:
     """What the stack says of each target, ``(m,)``.
 
-    ``flux, variance, area`` are of the aperture, ADU and pixels, sky subtracted; ``sky`` is local, ADU a pixel;
+    ``flux, variance`` are of the aperture, ADU, sky subtracted; ``sky`` is local, ADU a pixel;
     ``clean`` says that no saturated pixel is near; ``crowding`` is the light of all neighbours that are near
     over the target's own; ``flags`` has bits of ``schema.Flag``.
     """
 
     flux: Floats
     variance: Floats
-    area: Floats
     sky: Floats
     clean: Bools
     crowding: Doubles
@@ -336,8 +332,8 @@ class FrameSeries:
         return np.stack([np.ones_like(u), u, v], axis=1)
 
     def light_at(self, x: ArrayLike, y: ArrayLike) -> Floats:
-        """Relative light at pixels, ``(m, n)``."""
-        return np.asarray(self.plane(x, y) @ self.light.T)
+        """Relative light at pixels, ``(m, n)``; never less than a hundredth, where the plane is lost in noise."""
+        return np.maximum(self.plane(x, y) @ self.light.T, np.float32(0.01))
 
 
 @dataclass(frozen=True)
