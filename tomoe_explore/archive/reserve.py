@@ -78,10 +78,8 @@ def identify(registry: Registry, path: str | os.PathLike[str], checksum: str | N
     ArchiveError
         If the file is gone.
     """
-    film = known(registry, path)
-    if checksum is None:
-        checksum = film.checksum or raw.checksum(film.path)
-    return replace(film, checksum=checksum)
+    film = _stat(path) if checksum else known(registry, path)
+    return replace(film, checksum=checksum or film.checksum or raw.checksum(film.path))
 
 
 def known(registry: Registry, path: str | os.PathLike[str]) -> FilmFile:
@@ -92,17 +90,21 @@ def known(registry: Registry, path: str | os.PathLike[str]) -> FilmFile:
     ArchiveError
         If the file is gone.
     """
+    film, films = _stat(path), tables.films.c
+    rows = registry.rows(
+        sa.select(films.film_checksum)
+        .where(films.path == film.path, films.size == film.size, films.mtime_ns == film.mtime_ns)
+    )  # fmt: skip
+    return replace(film, checksum=rows[0]["film_checksum"] if rows else "")
+
+
+def _stat(path: str | os.PathLike[str]) -> FilmFile:
     absolute = os.path.abspath(path)
     try:
         stat = os.stat(absolute)
     except OSError as error:
         raise ArchiveError(f"film {absolute} cannot be read: {error.strerror}") from None
-    films = tables.films.c
-    rows = registry.rows(
-        sa.select(films.film_checksum)
-        .where(films.path == absolute, films.size == stat.st_size, films.mtime_ns == stat.st_mtime_ns)
-    )  # fmt: skip
-    return FilmFile(absolute, stat.st_size, stat.st_mtime_ns, rows[0]["film_checksum"] if rows else "")
+    return FilmFile(absolute, stat.st_size, stat.st_mtime_ns, "")
 
 
 def reduction_of(registry: Registry, checksum: str) -> int | None:

@@ -3,7 +3,8 @@
 A file has an empty primary unit that says what it is, and three tile-compressed images:
 
 ``STACK``
-    The science plane: plain mean over the frames used, ADU a frame, sky included. Rice-compressed after quantisation
+    The science plane: mean over the frames used, ADU a frame, sky included; only a value that stands seven sigma above
+    all others of its pixel, a cosmic ray, is left out. Rice-compressed after quantisation
     at a sixth of the noise (`QUANTIZE_LEVEL`) with subtractive dithering, which is unbiased.
 ``SIGMA``
     The noise model: standard deviation of the science plane, in steps of 1/32 of its median.
@@ -120,7 +121,7 @@ def _identity(reduction: Reduction) -> Cards:
         ("FRAME1", first, "first frame combined, from 0"),
         ("NCOMBINE", n_frames, "frames combined"),
         ("NLOST", len(reduction.stack.lost), "frames that were not recorded"),
-        ("COMBINE", "MEAN", "mean of the recorded frames from FRAME1 on"),
+        ("COMBINE", "MEAN", "values 7 sigma above the others left out"),
     ]  # fmt: skip
 
 
