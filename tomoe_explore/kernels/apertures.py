@@ -3,8 +3,8 @@
 An aperture of radius r has the weight ``clip(r + 1/2 - d, 0, 1)`` at a pixel whose centre is at distance d: the edge
 is a ramp one pixel wide, which follows the star's sub-pixel position smoothly and needs no geometry.
 
-The dark and the flat of a star's pixels are worked out once for all frames. Rows of an aperture are summed over a
-fixed number of pixels, 16, so that the compiler makes vector code of them.
+The dark and the flat of a star's pixels are worked out once for all frames. In each frame those pixels are laid out
+one after another, a whole number of vectors of them, so that one loop without a remainder sums them.
 """
 
 from __future__ import annotations
@@ -22,45 +22,63 @@ Floats = NDArray[np.float32]
 
 EDGE, BAD, SATURATED = 1, 2, 4  #: bits returned with every aperture
 AHEAD = 2  #: frames by which pixels are fetched ahead
+RUN = 8  #: pixels copied together: a row of a stamp holds a multiple
+LENGTH = 32  #: a stamp holds a multiple of so many pixels: four vectors, what the compiler takes at once
+FAR = np.float32(1e6)  #: where pixels lie that only fill a stamp up
 MOST_HOLES = 24  #: bad pixels about a source; with more it is measured the slow way
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _sixteen(row, factor, offset, xc, dy2, reach):  # type: ignore[no-untyped-def]
-    """Sum and area of 16 pixels of a row, the first of which is at x = 0."""
+def _lay_out(frame, box, pixels):  # type: ignore[no-untyped-def]
+    """Copy the pixels of a box, row after row."""
+    left, low, width, height = box
+    for j in range(height):
+        row, to = frame[low + j], pixels[j * width :]
+        for k in range(0, width, RUN):
+            run, there = row[left + k : left + k + RUN], to[k : k + RUN]
+            for i in range(RUN):
+                there[i] = run[i]
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _weighted(pixels, stamp, n, centre, reach):  # type: ignore[no-untyped-def]
+    """Sum and area of the n pixels of a stamp."""
+    xc, yc = centre
+    factor, offset, px, py = stamp[0], stamp[1], stamp[2], stamp[3]
     one, zero = np.float32(1.0), np.float32(0.0)
     total, area = zero, zero
-    for k in range(16):
-        dx = np.float32(k) - xc
-        weight = min(max(reach - np.sqrt(dx * dx + dy2), zero), one)
-        total += weight * (np.float32(decode(row[k])) * factor[k] + offset[k])
+    for k in range(n):
+        dx, dy = px[k] - xc, py[k] - yc
+        weight = min(max(reach - np.sqrt(dx * dx + dy * dy), zero), one)
+        total += weight * (np.float32(decode(pixels[k])) * factor[k] + offset[k])
         area += weight
     return total, area
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _fill_stamp(packing, calibration, corner, stamp, holes):  # type: ignore[no-untyped-def]
-    """Factor and offset that make calibrated values of stored ones; 0 beyond the frame and in bad pixels.
+def _fill_stamp(packing, calibration, box, stamp, holes):  # type: ignore[no-untyped-def]
+    """Factor and offset that make calibrated values of stored ones, 0 in bad pixels; and the pixels' x and y.
 
     The bad pixels' columns and rows go into ``holes``; how many there are is returned.
     """
     _, _, bscale, bzero = packing
     dark, flat, bad = calibration
-    left, low = corner
-    factor, offset = stamp
-    ny, nx = dark.shape
+    left, low, width, height = box
+    factor, offset, px, py = stamp[0], stamp[1], stamp[2], stamp[3]
     n_holes = 0
-    factor[:], offset[:] = 0.0, 0.0
-    for y in range(low, min(low + factor.shape[0], ny)):
-        for x in range(left, min(left + factor.shape[1], nx)):
-            response = np.float32(1.0) / flat[y, x]
-            factor[y - low, x - left] = np.float32(bscale) * response
-            offset[y - low, x - left] = (np.float32(bzero) - dark[y, x]) * response
-            if bad[y, x]:
-                factor[y - low, x - left], offset[y - low, x - left] = 0.0, 0.0
+    for y in range(height):
+        for x in range(width):
+            k = y * width + x
+            px[k], py[k] = x, y
+            response = np.float32(1.0) / flat[low + y, left + x]
+            factor[k] = np.float32(bscale) * response
+            offset[k] = (np.float32(bzero) - dark[low + y, left + x]) * response
+            if bad[low + y, left + x]:
+                factor[k], offset[k] = 0.0, 0.0
                 if n_holes < holes.shape[0]:
-                    holes[n_holes, 0], holes[n_holes, 1] = x, y
+                    holes[n_holes, 0], holes[n_holes, 1] = left + x, low + y
                 n_holes += 1
+    px[width * height : width * height + LENGTH] = FAR
     return n_holes
 
 
@@ -78,11 +96,11 @@ def _fill_holes(frame, packing, calibration, holes, centre, reach):  # type: ign
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _fetch(frames, f, columns, rows):  # type: ignore[no-untyped-def]
-    """Have the lines of a rectangle fetched: first column and width, first and last row."""
-    left, width = columns
-    for y in range(rows[0], rows[1] + 1):
-        for x in range(0, width, 16):
+def _fetch(frames, f, box):  # type: ignore[no-untyped-def]
+    """Have the lines of a box fetched."""
+    left, low, width, height = box
+    for y in range(low, low + height):
+        for x in range(0, width, 32):
             prefetch(frames, f, y, left + x)
         prefetch(frames, f, y, left + width - 1)
 
@@ -142,42 +160,39 @@ def film_apertures(
     flux, area = np.zeros((m, n), np.float32), np.zeros((m, n), np.float32)
     bits = np.zeros((m, n), np.uint8)
     reach = np.float32(limits[0] + 0.5)
-    size = 2 * int(np.ceil(reach)) + 2  # and room for shifts of a pixel either way, or rows and columns are too few
-    width = (size + 2 + 15) // 16 * 16
-    stamp = np.empty((2, size + 4, width), np.float32)
+    size = 2 * int(np.ceil(reach)) + 4  # with room for shifts of a pixel either way
+    most = size * ((size + RUN - 1) // RUN * RUN) + LENGTH
+    stamp, pixels = np.zeros((4, most), np.float32), np.zeros(most, frames.dtype)
     holes = np.empty((MOST_HOLES, 2), np.int64)
     for i in range(m):
         if i + 1 < m:
-            _fetch_images(calibration, xs[i + 1, 0] - reach, ys[i + 1, 0] - reach, size)
+            _fetch_images(calibration, xs[i + 1, 0] - reach, ys[i + 1, 0] - reach, size - 2)
         left, low = int(np.ceil(xs[i].min() - reach)), int(np.ceil(ys[i].min() - reach))
         right, high = int(np.floor(xs[i].max() + reach)), int(np.floor(ys[i].max() + reach))
-        simple = clean[i] and left >= 0 and low >= 0 and right < nx and high < ny
-        simple = simple and left + x0 + width <= frames.shape[2] and right - left < width and high - low < size + 4
+        width, height = (right - left + RUN) // RUN * RUN, high - low + 1
+        simple = clean[i] and left >= 0 and low >= 0 and left + width <= nx and high < ny
+        simple = simple and right - left < size and height <= size
         n_holes = 0
         if simple:
-            n_holes = _fill_stamp(packing, calibration, (left, low), (stamp[0], stamp[1]), holes)
+            n_holes = _fill_stamp(packing, calibration, (left, low, width, height), stamp, holes)
         if not simple or n_holes > MOST_HOLES:
             for f in range(n):
                 one = _careful(frames[f], packing, calibration, (xs[i, f], ys[i, f]), limits)
                 flux[i, f], area[i, f], bits[i, f] = one
             continue
+        box = left + x0, low + y0, width, height
+        whole = (width * height + LENGTH - 1) // LENGTH * LENGTH
         for f in range(min(AHEAD, n)):
-            _fetch(frames, f, (left + x0, width), (low + y0, high + y0))
+            _fetch(frames, f, box)
         for f in range(n):
-            xc, yc = xs[i, f] - np.float32(left), ys[i, f]
             if f + AHEAD < n:
-                _fetch(frames, f + AHEAD, (left + x0, width), (low + y0, high + y0))
-            total, weights = np.float32(0.0), np.float32(0.0)
-            for y in range(int(np.ceil(yc - reach)), int(np.floor(yc + reach)) + 1):
-                dy2 = (np.float32(y) - yc) * (np.float32(y) - yc)
-                for k in range(0, width, 16):
-                    row = frames[f, y + y0, left + x0 + k : left + x0 + k + 16]
-                    part = _sixteen(row, stamp[0, y - low, k:], stamp[1, y - low, k:], xc - np.float32(k), dy2, reach)
-                    total += part[0]
-                    weights += part[1]
+                _fetch(frames, f + AHEAD, box)
+            _lay_out(frames[f], box, pixels)
+            centre = xs[i, f] - np.float32(left), ys[i, f] - np.float32(low)
+            total, weights = _weighted(pixels, stamp, whole, centre, reach)
             if n_holes:
                 more, met = _fill_holes(
-                    frames[f], packing, calibration, holes[:n_holes], (xs[i, f], yc), np.float64(reach)
+                    frames[f], packing, calibration, holes[:n_holes], (xs[i, f], ys[i, f]), np.float64(reach)
                 )
                 total += np.float32(more)
                 bits[i, f] = BAD if met else 0

@@ -24,39 +24,63 @@ OUTLIER2 = np.float32(49.0)  #: a largest value this many variances above the ot
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _add_six(rows, weights, reference, sums):  # type: ignore[no-untyped-def]
-    """Add six rows to the sums of a row; a weight of 0 makes a frame equal to the reference."""
+def _add_six(rows, reference, sums, higher):  # type: ignore[no-untyped-def]
+    """Add six rows to the sums of a row; the largest go to ``higher``.
+
+    Into another row, for a store that LLVM can leave out where nothing grew it makes a masked one, which is slow.
+    """
     a, b, c, d, e, f = rows
-    wa, wb, wc, wd, we, wf = weights
     total, squares, peak = sums
     for x in range(len(total)):
         r = reference[x]
-        va, vb = (np.float32(decode(a[x])) - r) * wa, (np.float32(decode(b[x])) - r) * wb
-        vc, vd = (np.float32(decode(c[x])) - r) * wc, (np.float32(decode(d[x])) - r) * wd
-        ve, vf = (np.float32(decode(e[x])) - r) * we, (np.float32(decode(f[x])) - r) * wf
+        va, vb = np.float32(decode(a[x])) - r, np.float32(decode(b[x])) - r
+        vc, vd = np.float32(decode(c[x])) - r, np.float32(decode(d[x])) - r
+        ve, vf = np.float32(decode(e[x])) - r, np.float32(decode(f[x])) - r
         total[x] += ((va + vb) + (vc + vd)) + (ve + vf)
         squares[x] += ((va * va + vb * vb) + (vc * vc + vd * vd)) + (ve * ve + vf * vf)
-        peak[x] = max(peak[x], max(max(max(va, vb), max(vc, vd)), max(ve, vf)))
+        higher[x] = max(peak[x], max(max(max(va, vb), max(vc, vd)), max(ve, vf)))
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _add_frames(frames, weights, start, reference, sums):  # type: ignore[no-untyped-def]
-    """Add row y of all frames to the sums of that row."""
+def _add_one(row, reference, sums, higher):  # type: ignore[no-untyped-def]
+    """Add one row to the sums of a row, as `_add_six` does."""
+    total, squares, peak = sums
+    for x in range(len(total)):
+        v = np.float32(decode(row[x])) - reference[x]
+        total[x] += v
+        squares[x] += v * v
+        higher[x] = max(peak[x], v)
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _add_frames(frames, used, start, reference, sums, spare):  # type: ignore[no-untyped-def]
+    """Add row y of the frames whose numbers are given to the sums of that row; ``spare`` is a row to work in."""
     y, x0 = start
     total, squares, peak = sums
-    n = frames.shape[0]
-    last, none = n - 1, np.float32(0.0)
-    for k in range(0, n, GROUP):
+    low, high = peak, spare
+    sixes = len(used) - len(used) % GROUP
+    for k in range(0, sixes, GROUP):
         rows = (
-            frames[k, y, x0:], frames[min(k + 1, last), y, x0:], frames[min(k + 2, last), y, x0:],
-            frames[min(k + 3, last), y, x0:], frames[min(k + 4, last), y, x0:], frames[min(k + 5, last), y, x0:],
+            frames[used[k], y, x0:], frames[used[k + 1], y, x0:], frames[used[k + 2], y, x0:],
+            frames[used[k + 3], y, x0:], frames[used[k + 4], y, x0:], frames[used[k + 5], y, x0:],
         )  # fmt: skip
-        w = (
-            weights[k], weights[k + 1] if k + 1 < n else none, weights[k + 2] if k + 2 < n else none,
-            weights[k + 3] if k + 3 < n else none, weights[k + 4] if k + 4 < n else none,
-            weights[k + 5] if k + 5 < n else none,
-        )  # fmt: skip
-        _add_six(rows, w, reference, (total, squares, peak))
+        _add_six(rows, reference, (total, squares, low), high)
+        low, high = high, low
+    for k in range(sixes, len(used)):
+        _add_one(frames[used[k], y, x0:], reference, (total, squares, low), high)
+        low, high = high, low
+    if (sixes // GROUP + len(used) - sixes) % 2:
+        peak[:] = spare
+
+
+@njit(cache=True, nogil=True)
+def _numbers(weights, multiple):  # type: ignore[no-untyped-def]
+    """Numbers of the frames that have a weight, the first of them again until there are a multiple of so many."""
+    used = np.flatnonzero(weights)
+    whole = (len(used) + multiple - 1) // multiple * multiple
+    padded = np.full(whole, used[0] if len(used) else 0)
+    padded[: len(used)] = used
+    return padded
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
@@ -74,7 +98,7 @@ def accumulate(
     frames : ndarray, (n, ny_raw, nx_raw)
         Raw frames; see the package for the two types.
     weights : ndarray of float32, (n,)
-        1 for a frame to add, 0 for one to leave out.
+        Not 0 for a frame to add.
     window : (x0, y0)
         First light-sensitive column and row.
     reference : ndarray of float32, (ny, nx)
@@ -89,8 +113,9 @@ def accumulate(
     """
     x0, y0 = window
     total, squares, peak = sums
+    used, spare = _numbers(weights, 1), np.empty(total.shape[1], np.float32)
     for y in range(len(total)):
-        _add_frames(frames, weights, (y + y0, x0), reference[y], (total[y], squares[y], peak[y]))
+        _add_frames(frames, used, (y + y0, x0), reference[y], (total[y], squares[y], peak[y]), spare)
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
@@ -187,18 +212,14 @@ def combine(
     ny, nx = image.shape
     scale32 = np.float32(bscale), np.float32(bzero)
     noise32 = np.float32(noise[0]), np.float32(noise[1]), np.float32(noise[2])
-    first, n = 0, np.float32(0.0)
-    for f in range(len(weights) - 1, -1, -1):
-        if weights[f] > 0:
-            first = f
-            n += np.float32(1.0)
-    reference = np.empty(nx, np.float32)
+    used, n = _numbers(weights, GROUP), np.float32(np.count_nonzero(weights))  # the reference again adds nothing
+    reference, spare = np.empty(nx, np.float32), np.empty(nx, np.float32)
     total, squares, peak = np.empty(nx, np.float32), np.empty(nx, np.float32), np.empty(nx, np.float32)
     for y in range(ny):
-        row = frames[first, y + y0, x0:]
+        row = frames[used[0], y + y0, x0:]
         for x in range(nx):
             reference[x] = np.float32(decode(row[x]))
             total[x], squares[x], peak[x] = 0.0, 0.0, 0.0
-        _add_frames(frames, weights, (y + y0, x0), reference, (total, squares, peak))
+        _add_frames(frames, used, (y + y0, x0), reference, (total, squares, peak), spare)
         one = image[y], variance[y], mask[y], mean[y]
         _finish_row((reference, total, squares, peak), n, scale32, (dark[y], flat[y], bad[y]), noise32, one)
