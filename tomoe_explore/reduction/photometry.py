@@ -51,10 +51,10 @@ def stack_photometry(
     StackPhotometry
     """
     positions = targets.x, targets.y
-    masked = detections.star_mask | (stack.mask & BAD_PIXEL > 0)
     xi = np.clip(np.rint(targets.x), 0, NX - 1).astype(int)
     yi = np.clip(np.rint(targets.y), 0, NY - 1).astype(int)
-    sky = annulus_means(stack.image, masked, positions, annulus(stack.fwhm_px), detections.background[yi, xi])
+    level = detections.background[yi, xi]
+    sky = annulus_means(stack.image, detections.star_mask, positions, annulus(stack.fwhm_px), level)
     flux, variance, area, bits = image_apertures(stack.image, stack.variance, stack.mask, positions, radius_px)
     near = mask_bits(stack.mask, positions, radius_px + CLEAN_PX)
     flags = np.zeros(len(targets), np.int32)
@@ -92,7 +92,7 @@ def photometry(
     that of the stack plus the frame's own offset on a coarse grid.
     """
     film, calibration, stack = prepared.film, prepared.calibration, prepared.stack
-    images = calibration.dark, calibration.flat, stack.mask & BAD_PIXEL > 0
+    images = calibration.dark, calibration.flat, calibration.bad
     dx, dy = frames.shifts(targets.y)
     x, y = targets.x[:, None] + dx, targets.y[:, None] + dy
     moved = np.maximum(np.abs(dx).max(axis=1), np.abs(dy).max(axis=1)) if len(targets) else np.zeros(0)
