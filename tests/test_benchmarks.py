@@ -187,7 +187,8 @@ def test_costs_are_medians_of_rounds_and_nights(part) -> None:
     for factor in (1.0, 2.0, 4.0):
         rounds = factor * np.array([1.1, 1.0, 9.0])
         seconds = {"readinto": 0.1 * rounds, "whole": rounds, "movers": 0.2 * rounds, "compression": 0.5 * rounds,
-                   "common": 0.5 * rounds, "numpy_sep": 5.0 * rounds, "ccdproc_photutils": 50.0 * rounds}  # fmt: skip
+                   "recipe": 0.6 * rounds, "common": 0.5 * rounds, "numpy_sep": 5.0 * rounds,
+                   "ccdproc_photutils": 50.0 * rounds}  # fmt: skip
         speeds.append(costs.Speed("sparse", 3.0, 10**8, seconds, {}))
     results = work.Results(speeds=speeds, rates=[work.Rate("sparse", 10, 30.0), work.Rate("dense", 10, 60.0)])
     figures, yardstick = part("figures").figures_of(results)
@@ -197,6 +198,8 @@ def test_costs_are_medians_of_rounds_and_nights(part) -> None:
     assert figures["core_seconds_without_movers_streaks"] == pytest.approx(0.8 * 2.2)
     assert figures["over_readinto"] == pytest.approx(10)
     assert (figures["faster_than_numpy_sep"], figures["faster_than_ccdproc_photutils"]) == pytest.approx((10, 100))
+    assert figures["recipe_faster_than_numpy_sep_worst"] == pytest.approx(5 / 0.6)
+    assert figures["without_movers_streaks_over_readinto"] == pytest.approx(8)
     assert figures["simulated_films_per_minute"] == pytest.approx(10)
     assert yardstick["readinto_core_seconds"] == pytest.approx(0.22)
 

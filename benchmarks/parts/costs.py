@@ -23,6 +23,17 @@ from tomoe_explore.reduction.recipe import reduce_film
 from tomoe_explore.simulate import Simulation
 
 MOVERS = ("tomoe_explore.reduction.recipe:find_movers", "tomoe_explore.reduction.recipe:measure_movers")
+#: What only ours does: frames registered, films that are not right refused, neighbours' light taken off, each frame's
+#: transparency, errors that are true, tables.
+OURS_ALONE = (
+    *(f"tomoe_explore.reduction.recipe:{name}" for name in (
+        "register", "check_frames", "check_sky", "check_images", "check_epoch", "check_noise", "check_light",
+        "find_pairs", "_neighbours", "transparency", "twinkling",
+    )),
+    *(f"tomoe_explore.reduction.tables:{name}" for name in (
+        "photometry_table", "sources_table", "frames_table", "movers_tables",
+    )),
+)  # fmt: skip
 COMPRESSION = ("tomoe_explore.archive.commit:write_stack",)
 PEERS = ("numpy_sep", "ccdproc_photutils")
 MOST_FILMS = 4  #: that one run of ours takes, so that its start counts little
@@ -50,8 +61,9 @@ class Speed:
         Of a film.
     seconds : dict of str to ndarray
         ``readinto`` (the yardstick); ``whole`` (from the file to the archive, its checksum and everything, but without
-        the compression of the stack), ``movers`` and ``compression`` within the same runs; ``common`` (the stages that
-        the peers do too); each of `PEERS`.
+        the compression of the stack), ``movers`` and ``compression`` within the same runs; ``recipe`` (all steps but
+        movers, no archive) and within it ``common`` (the stages that the peers do too: less `OURS_ALONE`); each of
+        `PEERS`.
     quality : dict
         Figures of ours and of each peer.
     """
@@ -88,18 +100,19 @@ def speed(night: Night, paths: Sequence[Path], c: Calibrated, done: tuple[Reduct
         if len(run.done) != len(paths):
             raise SystemExit(f"the archive did not take all of {[p.name for p in paths]}: {run.failed}")
 
-    def common() -> Reduction:
-        with watch.on("common movers", *MOVERS):
+    def recipe() -> Reduction:
+        with watch.on("recipe movers", *MOVERS), watch.on("ours alone", *OURS_ALONE):
             return reduced(raw.open_film(first, checksum=""), c)
 
     contenders = {
-        "readinto": measure.reader(first), "whole": whole, "common": common,
+        "readinto": measure.reader(first), "whole": whole, "recipe": recipe,
         "numpy_sep": lambda: peers.numpy_sep(job), "ccdproc_photutils": lambda: peers.ccdproc_photutils(job),
     }  # fmt: skip
     seconds, results = measure.interleaved(contenders, rounds)
     inside = {name: watch.blocks(name) / len(paths) for name in ("compression", "movers")}
     whole_film = seconds["whole"] / len(paths) - inside["compression"]
-    seconds |= inside | {"whole": whole_film, "common": seconds["common"] - watch.blocks("common movers")}
+    seconds |= inside | {"whole": whole_film, "recipe": seconds["recipe"] - watch.blocks("recipe movers")}
+    seconds["common"] = seconds["recipe"] - watch.blocks("ours alone")
     quality = {"ours": _quality(series(done[0])["flux"], None, done)}
     quality |= {name: _quality(results[name].flux, results[name], done) for name in PEERS}
     return Speed(night.field, night.seeing, first.stat().st_size, seconds, quality)

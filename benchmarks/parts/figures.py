@@ -116,10 +116,12 @@ def _costs(speeds: Sequence[Speed]) -> dict[str, Number]:
         figures[figure] = median(s.median(name) for s in speeds)
         figures[f"{figure}_worst"] = worst(s.median(name) for s in speeds)
         figures[f"{figure}_least"] = median(float(s.seconds[name].min()) for s in speeds)
-    figures["over_readinto"] = median(s.median("whole") / s.median("readinto") for s in speeds)
+    for figure, name in (("over_readinto", "whole"), ("without_movers_streaks_over_readinto", "no movers")):
+        figures[figure] = median(s.median(name) / s.median("readinto") for s in speeds)
     for peer in ("ccdproc_photutils", "numpy_sep"):
-        ratios = [s.median(peer) / s.median("common") for s in speeds]
-        figures[f"faster_than_{peer}"], figures[f"faster_than_{peer}_worst"] = median(ratios), worst(ratios, min)
+        for figure, ours in ((f"faster_than_{peer}", "common"), (f"recipe_faster_than_{peer}", "recipe")):
+            ratios = [s.median(peer) / s.median(ours) for s in speeds]
+            figures[figure], figures[f"{figure}_worst"] = median(ratios), worst(ratios, min)
     return figures
 
 

@@ -132,14 +132,15 @@ def _sizes(scores: Sequence[FilmScore], sizes: Sequence[Bytes]) -> str:
 
 
 def _costs(speeds: Sequence[Speed]) -> str:
-    names = ("readinto", "whole", "no movers", "movers", "compression", "common", *PEERS)
+    names = ("readinto", "whole", "no movers", "movers", "compression", "recipe", "common", *PEERS)
     rows: list[list[object]] = []
     for s in speeds:
         for word, of in (("median", np.median), ("least", np.min)):
             seconds = {n: float(of(s.seconds[n])) for n in names}
             ratios = [f"{seconds[peer] / seconds['common']:.1f}" for peer in PEERS]
             rows.append([s.field, f"{s.seeing:.1f}", word, *(f"{v:.3f}" for v in seconds.values()), *ratios])
-    title = "CPU seconds a film, of the rounds (whole: file to archive; no movers: without them; common: what all do)"
+    title = ("CPU seconds a film, of the rounds (whole: file to archive; no movers: without them; recipe: of that from "
+             "the open film to tables; common: of the recipe what all do)")  # fmt: skip
     head = ("field", "seeing", "of rounds", *names, *(f"x {peer}" for peer in PEERS))
     return table(title, head, rows, words=3) if rows else ""
 
