@@ -63,7 +63,8 @@ class TanSip:
     def to_sky(self, x: ArrayLike, y: ArrayLike) -> tuple[Doubles, Doubles]:
         """RA and Dec (deg) of pixels counted from 0."""
         u, v = np.asarray(x, float) - self.crpix[0], np.asarray(y, float) - self.crpix[1]
-        f, g = u + _polynomial(self.a, u, v), v + _polynomial(self.b, u, v)
+        du, dv = self._distortion(u, v)
+        f, g = u + du, v + dv
         (a, b), (c, d) = self.cd
         return untangent(a * f + b * g, c * f + d * g, self.crval)
 
@@ -80,8 +81,28 @@ class TanSip:
         u, v = f, g
         if self.a or self.b:
             for _ in range(_STEPS):
-                u, v = f - _polynomial(self.a, u, v), g - _polynomial(self.b, u, v)
+                du, dv = self._distortion(u, v)
+                u, v = f - du, g - dv
         return u + self.crpix[0], v + self.crpix[1]
+
+    def _distortion(self, u: Doubles, v: Doubles) -> Doubles:
+        """What the polynomials add to u and v, ``(2, ...)``: each monomial is made once, for both."""
+        powers = sorted({(p, q) for p, q, _ in self.a + self.b})
+        if not powers:
+            return np.zeros((2, *u.shape))
+        shape, u, v = u.shape, u.ravel(), v.ravel()
+        of_u, of_v = [np.ones_like(u), u], [np.ones_like(v), v]
+        for _ in range(2, max(p + q for p, q in powers) + 1):
+            of_u.append(of_u[-1] * u)
+            of_v.append(of_v[-1] * v)
+        monomials = np.empty((len(powers), len(u)))
+        for (p, q), row in zip(powers, monomials, strict=True):
+            np.multiply(of_u[p], of_v[q], out=row)
+        coefficients = np.zeros((2, len(powers)))
+        for row, terms in zip(coefficients, (self.a, self.b), strict=True):
+            for p, q, coefficient in terms:
+                row[powers.index((p, q))] = coefficient
+        return (coefficients @ monomials).reshape(2, *shape)
 
 
 def tangent(ra: Doubles, dec: Doubles, center: tuple[float, float]) -> tuple[Doubles, Doubles]:
@@ -108,15 +129,3 @@ def _terms(number: Mapping[str, float], name: str) -> Terms:
     order = int(number.get(f"{name}_ORDER", 0))
     powers = [(p, q) for p in range(order + 1) for q in range(order + 1 - p)]
     return tuple((p, q, number[f"{name}_{p}_{q}"]) for p, q in powers if number.get(f"{name}_{p}_{q}"))
-
-
-def _polynomial(terms: Terms, u: Doubles, v: Doubles) -> Doubles:
-    total = np.zeros_like(u)
-    for p, q, coefficient in terms:
-        term = np.full_like(u, coefficient)
-        for _ in range(p):
-            term = term * u
-        for _ in range(q):
-            term = term * v
-        total += term
-    return total

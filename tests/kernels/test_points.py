@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from tomoe_explore.kernels.centroids import film_centroids
 from tomoe_explore.kernels.linking import link
-from tomoe_explore.kernels.matching import vote
+from tomoe_explore.kernels.matching import nearest, one_each, vote
 from tomoe_explore.kernels.residuals import residual_peaks
 from tomoe_explore.kernels.sky import film_sky
 
@@ -42,7 +43,7 @@ def test_film_sky_equals_numpy():
     frames = rng.integers(50, 90, (3, 60, 80))
     mean = rng.uniform(60, 70, (60, 80)).astype(np.float32)
     masked = rng.random((60, 80)) < 0.3
-    sky = film_sky(frames.astype(">i2").view(np.int16), (0, 0), mean, masked, (2, 4), 2)
+    sky = film_sky(frames.astype(">i2").view(np.int16), (0, 0), mean, masked[::2], (2, 4), 2)
     difference = np.where(masked, np.nan, frames - mean)
     cell = difference[1, 30:60:2, 40:60]
     np.testing.assert_allclose(sky[1, 1, 2], np.nanmean(cell), rtol=1e-4)
@@ -115,3 +116,24 @@ def test_vote_finds_shift_and_rotation_among_strangers(angle, shift):
     assert abs(angles[best] - angle) < 0.0045  # one step and a half: bins are wider than a step moves the corners
     assert np.hypot(dx - shift[0], dy - shift[1]) < 6
     assert votes > chance + 6 * np.sqrt(chance)
+
+
+@pytest.mark.parametrize(("n", "limit"), [(1, 2.0), (40, 0.5), (400, 0.03), (400, 5.0)])
+def test_nearest_is_that_of_a_tree(n, limit):
+    rng = np.random.default_rng(n)
+    points, at = rng.uniform(0, 3, (n, 2)), rng.uniform(-1, 4, (300, 2))
+    index, distance = nearest((points[:, 0], points[:, 1]), (at[:, 0], at[:, 1]), limit)
+    expected, tree = cKDTree(points).query(at, distance_upper_bound=limit)
+    np.testing.assert_array_equal(index, np.where(np.isfinite(expected), tree, -1))
+    np.testing.assert_allclose(distance, expected)
+
+
+def test_nothing_is_nearest_to_none():
+    none = np.empty(0)
+    index, distance = nearest((none, none), (np.zeros(2), np.zeros(2)), 1.0)
+    assert index.tolist() == [-1, -1]
+    assert np.isinf(distance).all()
+
+
+def test_each_point_goes_to_the_nearest_place():
+    assert one_each(np.array([2, -1, 0, 2, 0]), np.array([3.0, np.inf, 1.0, 2.0, 1.0]), 3).tolist() == [2, 3]

@@ -7,7 +7,7 @@ from tomoe_explore.data import Stack
 from tomoe_explore.kernels.stack_apertures import image_apertures
 from tomoe_explore.reduction.neighbours import blended, find_pairs, spilled_light, starlight
 from tomoe_explore.reduction.values import Growth, StackPhotometry, Targets
-from tomoe_explore.reduction.zeropoint import measure_growth, usual_growth
+from tomoe_explore.reduction.zeropoint import growth_curves, measure_growth, usual_growth
 from tomoe_explore.schema import Flag
 
 NY, NX, SKY = 1128, 2000, 0.0
@@ -103,11 +103,9 @@ def test_the_curve_of_growth_is_that_of_the_stars(crowded):
     pairs = find_pairs(targets, FWHM, RADIUS)
     near = np.bincount(pairs.target, light[pairs.neighbour] / light[pairs.target], len(x))
     object.__setattr__(seen, "crowding", near)
-    growth = usual_growth(stack)
+    curves, growth = growth_curves(stack, targets, seen), usual_growth(stack)
     for _ in range(2):
         found = starlight(targets, pairs, seen.flux, np.zeros(len(x), bool), growth, RADIUS)
-        growth = measure_growth(
-            stack, targets, seen, lambda r, found=found, growth=growth: spilled_light(pairs, found, growth, r), growth
-        )
+        growth = measure_growth(stack, curves, spilled_light(pairs, found, growth, curves.radii), growth)
     assert growth.beta == pytest.approx(BETA, abs=0.35)
     assert np.median(found / light) == pytest.approx(1.0, abs=0.006)

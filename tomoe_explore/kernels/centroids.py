@@ -9,23 +9,45 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tomoe_explore.kernels.decode import decode
+from tomoe_explore.kernels.prefetch import prefetch
 
 Floats = NDArray[np.float32]
 
 STEPS = 3  #: of the fixed-point iteration
+AHEAD = 2  #: frames by which pixels are fetched ahead
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _row_sums(row, factor, offset, across, dx):  # type: ignore[no-untyped-def]
-    """Sums of light, light times dx and times dx^2 along a row, under a window."""
+def _window(center, reach, narrow, common, out):  # type: ignore[no-untyped-def]
+    """A Gaussian about a centre but for a factor, which cancels in all that is sought: two exponentials, not many.
+
+    ``common`` is that about the middle of the stamp.
+    """
+    step = np.float32(np.exp(-2.0 * narrow * center))
+    back = np.float32(1.0) / step
+    up, down = np.float32(1.0), np.float32(1.0)
+    out[reach] = common[reach]
+    for k in range(1, reach + 1):
+        up, down = up * step, down * back
+        out[reach + k], out[reach - k] = up * common[reach + k], down * common[reach - k]
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _moments(stamp, across, down, place, light):  # type: ignore[no-untyped-def]
+    """Sums of windowed light, of light times x and y, and times x^2 + y^2, from the middle; ``light`` is for work."""
+    width = len(across)
+    for j in range(width):
+        for k in range(width):
+            light[j * width + k] = stamp[j * width + k] * across[k] * down[j]
+    x, y, square = place
     zero = np.float32(0.0)
-    total, first, second = zero, zero, zero
-    for k in range(len(dx)):
-        light = (np.float32(decode(row[k])) * factor[k] + offset[k]) * across[k]
-        total += light
-        first += light * dx[k]
-        second += light * dx[k] * dx[k]
-    return total, first, second
+    total, first_x, first_y, second = zero, zero, zero, zero
+    for p in range(len(stamp)):
+        total += light[p]
+        first_x += light[p] * x[p]
+        first_y += light[p] * y[p]
+        second += light[p] * square[p]
+    return np.float64(total), np.float64(first_x), np.float64(first_y), np.float64(second)
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
@@ -73,9 +95,16 @@ def film_centroids(
     size = np.full((m, n), nothing)
     reach = int(np.ceil(3.0 * sigma))
     width = 2 * reach + 1
-    across, dx = np.empty(width, np.float32), np.empty(width, np.float32)
-    factor, offset = np.empty((width, width), np.float32), np.empty((width, width), np.float32)
+    middle = np.arange(-reach, reach + 1).astype(np.float32)
     narrow = -0.5 / sigma**2
+    common = np.exp(np.float32(narrow) * middle**2)
+    px, py = np.empty(width**2, np.float32), np.empty(width**2, np.float32)
+    factor, offset = np.empty((width, width), np.float32), np.empty((width, width), np.float32)
+    stamp, light = np.empty(width**2, np.float32), np.empty(width**2, np.float32)
+    across, down = np.empty(width, np.float32), np.empty(width, np.float32)
+    for j in range(width):
+        px[j * width : (j + 1) * width], py[j * width : (j + 1) * width] = middle, middle[j]
+    place = px, py, px**2 + py**2
     for i in range(m):
         xi, yi = int(np.rint(positions[0][i])), int(np.rint(positions[1][i]))
         left, low = xi - reach, yi - reach
@@ -86,30 +115,26 @@ def film_centroids(
                 factor[j, k] = bscale / flat[low + j, left + k]
                 offset[j, k] = (bzero - dark[low + j, left + k]) / flat[low + j, left + k] - sky[i]
         for f in range(n):
-            xc, yc, good, moment = positions[0][i] - left, positions[1][i] - low, True, 0.0
-            for step in range(STEPS + 1):
+            for j in range(width):
+                prefetch(frames, f + AHEAD, low + j + y0, left + x0)
+                prefetch(frames, f + AHEAD, low + j + y0, left + x0 + width - 1)
+                row = frames[f, low + j + y0, left + x0 : left + x0 + width]
                 for k in range(width):
-                    dx[k] = k - xc
-                    across[k] = np.exp(narrow * (k - xc) ** 2)
-                total, sum_x, sum_y, square = 0.0, 0.0, 0.0, 0.0
-                for j in range(width):
-                    down = np.exp(narrow * (j - yc) ** 2)
-                    row = frames[f, low + j + y0, left + x0 : left + x0 + width]
-                    light, first, second = _row_sums(row, factor[j], offset[j], across, dx)
-                    total += down * light
-                    sum_x += down * first
-                    sum_y += down * light * (j - yc)
-                    square += down * (second + light * (j - yc) ** 2)
+                    stamp[j * width + k] = np.float32(decode(row[k])) * factor[j, k] + offset[j, k]
+            xc, yc, good, moment = positions[0][i] - xi, positions[1][i] - yi, True, 0.0
+            for _ in range(STEPS):
+                _window(xc, reach, narrow, common, across)
+                _window(yc, reach, narrow, common, down)
+                total, sum_x, sum_y, square = _moments(stamp, across, down, place, light)
                 if total <= 0.0:
                     good = False
                     break
-                moment = 0.5 * square / total
-                if step < STEPS:
-                    xc += 2.0 * sum_x / total
-                    yc += 2.0 * sum_y / total
-                if abs(xc - reach) > reach or abs(yc - reach) > reach:
+                dx, dy = sum_x / total - xc, sum_y / total - yc
+                moment = 0.5 * (square / total - (sum_x / total) ** 2 - (sum_y / total) ** 2 + dx**2 + dy**2)
+                xc, yc = xc + 2.0 * dx, yc + 2.0 * dy
+                if abs(xc) > reach or abs(yc) > reach:
                     good = False
                     break
             if good:
-                out_x[i, f], out_y[i, f], size[i, f] = xc + left, yc + low, moment
+                out_x[i, f], out_y[i, f], size[i, f] = xc + xi, yc + yi, moment
     return out_x, out_y, size

@@ -85,3 +85,37 @@ def through_gaussian(beta: float) -> tuple[float, float, float]:
     alpha2 = 1 / (4 * (2 ** (1 / beta) - 1))
     total = alpha2 / (2 * (beta - 1)) / 0.01
     return 1 / np.sqrt(8 * np.log(2) * sigma2), narrow / total, wide / narrow
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def fit_growth(radii: NDArray[np.float64], ratio: NDArray[np.float64], fwhm: float) -> tuple[float, float]:
+    """Alpha and beta of the image whose curve of growth is nearest: on a grid, then on finer ones.
+
+    Parameters
+    ----------
+    radii : ndarray of float64, (k,)
+        Pixels.
+    ratio : ndarray of float64, (k,)
+        Light within each radius over that within the first.
+    fwhm : float
+        First guess, pixels.
+    """
+    best_width, best_beta = 1.0, 3.5
+    curve = np.empty(len(radii))
+    widths, betas = np.linspace(0.65, 1.35, 25), 3.5 * np.linspace(0.55, 1.7, 25)
+    for level in range(15):
+        if level > 0:  # narrower each time by a third, for width and beta go together along a valley
+            near = 0.15 * 0.65**level * np.linspace(-1, 1, 7)
+            widths, betas = best_width * (1 + near), np.maximum(best_beta * (1 + near), 1.6)
+        least = np.inf
+        for width in widths:
+            for beta in betas:
+                per_alpha2 = 4 * (2 ** (1 / beta) - 1) / (width * fwhm) ** 2
+                for k in range(len(radii)):
+                    curve[k] = 1.0 - np.exp((1.0 - beta) * np.log(1.0 + radii[k] ** 2 * per_alpha2))
+                cost = 0.0
+                for k in range(len(radii)):
+                    cost += (curve[k] / curve[0] - ratio[k]) ** 2
+                if cost < least:
+                    least, best_width, best_beta = cost, width, beta
+    return best_width * fwhm / np.sqrt(4 * (2 ** (1 / best_beta) - 1)), best_beta

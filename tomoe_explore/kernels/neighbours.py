@@ -32,26 +32,37 @@ def neighbour_lists(x: Doubles, y: Doubles, reach: Doubles, shape: tuple[int, in
     m = len(x)
     by, bx = shape[0] // BIN + 1, shape[1] // BIN + 1
     first, members = _bins(x, y, by, bx)
-    start = np.zeros(m + 1, np.int64)
-    index = np.empty(0, np.int64)
-    for fill in range(2):
-        used = start[:-1].copy()
-        for j in range(m):
-            r = reach[j]
-            for cy in range(max(int((y[j] - r) // BIN), 0), min(int((y[j] + r) // BIN) + 1, by)):
-                for cx in range(max(int((x[j] - r) // BIN), 0), min(int((x[j] + r) // BIN) + 1, bx)):
-                    for k in range(first[cy * bx + cx], first[cy * bx + cx + 1]):
-                        i = members[k]
-                        if i != j and (x[i] - x[j]) ** 2 + (y[i] - y[j]) ** 2 < r * r:
-                            if fill:
-                                index[used[i]] = j
-                                used[i] += 1
-                            else:
-                                start[i + 1] += 1
-        if not fill:
-            start = np.cumsum(start)
-            index = np.empty(start[m], np.int64)
+    sorted_x, sorted_y = x[members], y[members]
+    rooms = np.empty((m, 4), np.int64)
+    n_tests = 0
+    for j in range(m):
+        rooms[j, 0], rooms[j, 1] = _bin(y[j] - reach[j], by), _bin(y[j] + reach[j], by)
+        rooms[j, 2], rooms[j, 3] = _bin(x[j] - reach[j], bx), _bin(x[j] + reach[j], bx)
+        for row in range(rooms[j, 0], rooms[j, 1] + 1):
+            n_tests += first[row * bx + rooms[j, 3] + 1] - first[row * bx + rooms[j, 2]]
+    pairs = np.empty((n_tests + 1, 2), np.int32)
+    start, n = np.zeros(m + 1, np.int64), 0
+    for j in range(m):
+        r2 = reach[j] * reach[j]
+        for row in range(rooms[j, 0], rooms[j, 1] + 1):
+            for k in range(first[row * bx + rooms[j, 2]], first[row * bx + rooms[j, 3] + 1]):
+                i = members[k]
+                near = (sorted_x[k] - x[j]) ** 2 + (sorted_y[k] - y[j]) ** 2 < r2 and i != j
+                pairs[n, 0], pairs[n, 1] = i, j  # the next one overwrites it unless it counts: no branch to mispredict
+                start[i + 1] += near
+                n += near
+    start = np.cumsum(start)
+    used, index = start[:-1].copy(), np.empty(n, np.int64)
+    for k in range(n):
+        i = pairs[k, 0]
+        index[used[i]] = pairs[k, 1]
+        used[i] += 1
     return start, index
+
+
+@njit(inline="always")
+def _bin(coordinate, n):  # type: ignore[no-untyped-def]
+    return min(max(int(coordinate * (1.0 / BIN)), 0), n - 1)
 
 
 @njit(cache=True, nogil=True)
@@ -61,9 +72,7 @@ def _bins(x, y, by, bx):  # type: ignore[no-untyped-def]
     where = np.empty(m, np.int64)
     first = np.zeros(by * bx + 1, np.int64)
     for i in range(m):
-        cy = min(max(int(y[i] // BIN), 0), by - 1)
-        cx = min(max(int(x[i] // BIN), 0), bx - 1)
-        where[i] = cy * bx + cx
+        where[i] = _bin(y[i], by) * bx + _bin(x[i], bx)
         first[where[i] + 1] += 1
     first = np.cumsum(first)
     used, members = first[:-1].copy(), np.empty(m, np.int64)

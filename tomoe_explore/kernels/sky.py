@@ -40,8 +40,8 @@ def film_sky(
         First light-sensitive column and row.
     mean : ndarray of float32, (ny, nx)
         Mean frame in stored units.
-    masked : ndarray of bool, (ny, nx)
-        Pixels left out.
+    masked : ndarray of bool, (n_rows, nx)
+        Pixels left out of the rows that are read.
     grid : (n_cells_y, n_cells_x)
     step : int
         Only every ``step``-th row is read.
@@ -61,7 +61,7 @@ def film_sky(
     for y in range(0, ny, step):
         cy = y * gy // ny
         for x in range(nx):
-            free[x] = np.float32(0.0) if masked[y, x] else np.float32(1.0)
+            free[x] = np.float32(0.0) if masked[y // step, x] else np.float32(1.0)
         for cx in range(gx):
             left, right = cx * nx // gx, (cx + 1) * nx // gx
             count[cy, cx] += free[left:right].sum()

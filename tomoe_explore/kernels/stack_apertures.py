@@ -61,6 +61,49 @@ def image_apertures(
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def light_within(image: Floats, positions: tuple[Floats, Floats], radii: Floats, sky: Floats) -> Floats:
+    """Light in soft-edged apertures of several radii, with the weights of `image_apertures`.
+
+    Parameters
+    ----------
+    image : ndarray of float32, (ny, nx)
+    positions : (x, y)
+        pixels, ``(m,)``.
+    radii : ndarray of float32, (k,)
+        pixels, the last the largest.
+    sky : ndarray of float32, (m,)
+        Taken off each pixel.
+
+    Returns
+    -------
+    ndarray of float32, (k, m)
+    """
+    ny, nx = image.shape
+    xs, ys = positions
+    out = np.zeros((len(radii), len(xs)), np.float32)
+    one, zero, half = np.float32(1.0), np.float32(0.0), np.float32(0.5)
+    reach = radii[-1] + half
+    light, distance = np.empty(2 * int(reach) + 2, np.float32), np.empty(2 * int(reach) + 2, np.float32)
+    for i in range(len(xs)):
+        left, right = max(int(np.ceil(xs[i] - reach)), 0), min(int(np.floor(xs[i] + reach)), nx - 1)
+        n = right - left + 1
+        for y in range(max(int(np.ceil(ys[i] - reach)), 0), min(int(np.floor(ys[i] + reach)), ny - 1) + 1):
+            dy = np.float32(y) - ys[i]
+            row = image[y, left : right + 1]
+            for x in range(n):
+                dx = np.float32(left + x) - xs[i]
+                distance[x] = np.sqrt(dx * dx + dy * dy)
+                light[x] = row[x] - sky[i]
+            for k in range(len(radii)):
+                edge, total = radii[k] + half, zero
+                if abs(dy) < edge:
+                    for x in range(n):
+                        total += min(max(edge - distance[x], zero), one) * light[x]
+                    out[k, i] += total
+    return out
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def mask_bits(mask: NDArray[np.uint8], positions: tuple[Floats, Floats], radius: float) -> NDArray[np.uint8]:
     """The bits of a mask that are met within a radius (pixels) of each position, ``(m,)``."""
     ny, nx = mask.shape

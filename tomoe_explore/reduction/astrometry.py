@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from tomoe_explore.camera import NX, NY, PIXEL_SCALE
 from tomoe_explore.data import Refcat
 from tomoe_explore.errors import AstrometryError, NoReferenceStarsError, PoorSolutionError
-from tomoe_explore.kernels.matching import vote
+from tomoe_explore.kernels.matching import nearest, one_each, vote
 from tomoe_explore.reduction.values import Detections, Doubles, Solution
 from tomoe_explore.wcs import tangent, untangent
 
@@ -48,17 +47,6 @@ class _Stars:
     center: tuple[float, float]
     index: NDArray[np.int64]  # in the catalog
     plane: Doubles  # (n, 2), deg
-    tree: cKDTree
-
-    @classmethod
-    def of(
-        cls, refcat: Refcat, candidates: NDArray[np.int64], plane: tuple[Doubles, Doubles], center: tuple[float, float]
-    ) -> _Stars:
-        near = np.column_stack([plane[0][candidates], plane[1][candidates]])
-        return cls(center, candidates, near, cKDTree(near))
-
-    def brightest(self, n: int) -> _Stars:
-        return _Stars(self.center, self.index[:n], self.plane[:n], cKDTree(self.plane[:n]))
 
 
 def solve(
@@ -113,7 +101,7 @@ def solve(
         )
     u, v = detections.x - (NX - 1) / 2, detections.y - (NY - 1) / 2
     first = _vote(u, v, (expected[0][candidates], expected[1][candidates]), reach, (north_deg, rotation_error_deg))
-    stars = _Stars.of(refcat, candidates, (xi, eta), center)
+    stars = _Stars(center, candidates, np.column_stack([xi[candidates], eta[candidates]]))
     coefficients, pairs = _refine(u, v, stars, first)
     fitted, residual = _recentred(u, v, stars, refcat, pairs, coefficients)
     pairs = np.column_stack([pairs[:, 0], stars.index[pairs[:, 1]]])
@@ -169,16 +157,14 @@ def _refine(u: Doubles, v: Doubles, stars: _Stars, first):  # type: ignore[no-un
     linear = np.array([[-cos, -sin], [-sin, cos]]) * scale
     constant = -linear @ np.array([shift_x, shift_y])
     coefficients = np.column_stack([constant / (NX / 2), linear])
-    u, v = u[:N_FIT], v[:N_FIT]
-    terms = _terms(u, v, MAX_ORDER)
+    terms = _terms(u[:N_FIT], v[:N_FIT], MAX_ORDER)
     reach = np.abs(stars.plane).max(axis=0)
     per_detection = 4 * reach[0] * reach[1] * (3600 / PIXEL_SCALE) ** 2 / (NX * NY)
-    wide_stars, all_stars = (stars.brightest(int(f * min(n, len(u)) * per_detection)) for f, n in _LIKE_DENSITY)
-    pairs = np.empty((0, 2), np.int64)
     for tolerance, order in ((BIN_PX * 1.5, 1), (4.0, 1), (2.5, 2), (1.5, 3), (1.5, 3)):
-        some, n = (wide_stars, 2 * N_BRIGHT) if tolerance > 2.5 else (all_stars, len(u))
-        k = coefficients.shape[1]
-        pairs = _match(terms[:n, :k] @ coefficients.T, some, tolerance)
+        factor, n = _LIKE_DENSITY[0] if tolerance > 2.5 else _LIKE_DENSITY[1]
+        n = min(n, len(terms))
+        mapped = terms[:n, : coefficients.shape[1]] @ coefficients.T
+        pairs = _match(mapped, stars.plane[: int(factor * n * per_detection)], tolerance)
         if len(pairs) < MIN_STARS:
             raise AstrometryError(
                 f"only {len(pairs)} stars agree within {tolerance * PIXEL_SCALE:.1f} arcsec near RA "
@@ -189,28 +175,25 @@ def _refine(u: Doubles, v: Doubles, stars: _Stars, first):  # type: ignore[no-un
     return coefficients, pairs
 
 
-def _match(mapped: Doubles, stars: _Stars, tolerance: float) -> NDArray[np.int64]:
+def _match(mapped: Doubles, stars: Doubles, tolerance: float) -> NDArray[np.int64]:
     """Each detection with its nearest star within a tolerance in pixels; a star takes the nearest one."""
     limit = tolerance * PIXEL_SCALE / 3600
-    distance, nearest = stars.tree.query(mapped, distance_upper_bound=limit)
-    found = np.flatnonzero(np.isfinite(distance))
-    order = found[np.argsort(distance[found], kind="stable")]
-    _, first = np.unique(nearest[order], return_index=True)
-    chosen = order[np.sort(first)]
-    return np.column_stack([chosen, nearest[chosen]])
+    near, distance = nearest((stars[:, 0], stars[:, 1]), (mapped[:, 0], mapped[:, 1]), limit)
+    chosen = one_each(near, distance, len(stars))
+    return np.column_stack([chosen, near[chosen]])
 
 
 def _fit(terms: Doubles, plane: Doubles, pairs: NDArray[np.int64]) -> tuple[Doubles, NDArray[np.int64]]:
     """Least squares in a tangent plane with three rounds of clipping: coefficients ``(2, k)`` and the pairs left."""
+    some, target = terms[pairs[:, 0]], plane[pairs[:, 1]]
     for _ in range(3):
-        some, target = terms[pairs[:, 0]], plane[pairs[:, 1]]
         coefficients = _least_squares(some, target)
-        residual = np.hypot(*(some @ coefficients.T - target).T)
+        residual = np.sqrt(((some @ coefficients.T - target) ** 2).sum(axis=1))
         keep = residual < 4 * max(1.2 * float(np.median(residual)), 0.02 / 3600)
         if keep.all() or keep.sum() < max(MIN_STARS, terms.shape[1]):
             return coefficients, pairs
-        pairs = pairs[keep]
-    return _least_squares(terms[pairs[:, 0]], plane[pairs[:, 1]]), pairs
+        pairs, some, target = pairs[keep], some[keep], target[keep]
+    return _least_squares(some, target), pairs
 
 
 def _least_squares(terms: Doubles, target: Doubles) -> Doubles:
@@ -240,7 +223,10 @@ def _powers(order: int) -> list[tuple[int, int]]:
 def _terms(u: Doubles, v: Doubles, order: int) -> Doubles:
     """Monomials 1, u, v, u2, uv, v2 … scaled to the half width, so that the fit is well conditioned."""
     half = NX / 2
-    return np.column_stack([(u / half) ** p * (v / half) ** q * half for p, q in _powers(order)])
+    powers = [(np.ones(len(u)), np.ones(len(u)))]
+    for _ in range(order):
+        powers.append((powers[-1][0] * u / half, powers[-1][1] * v / half))
+    return np.column_stack([powers[p][0] * powers[q][1] * half for p, q in _powers(order)])
 
 
 def _rotation(fitted: _Map) -> float:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from tomoe_explore.data import Exposure, Refcat
 from tomoe_explore.errors import RefcatEpochError
+from tomoe_explore.kernels.matching import nearest
 from tomoe_explore.limits import LIMITS, Limits
 from tomoe_explore.reduction.values import Detections, Doubles
 from tomoe_explore.wcs import TanSip
@@ -53,15 +53,15 @@ def check_epoch(
     keep = np.ones(residual.shape[1], bool)
     years, error = 0.0, float("inf")
     for _ in range(4):
-        if keep.sum() < MIN_STARS:
+        n = int(keep.sum())
+        if n < MIN_STARS:
             return 0.0, float("inf")
-        m = motion - motion[:, keep].mean(axis=1, keepdims=True)
-        r = residual - residual[:, keep].mean(axis=1, keepdims=True)
-        lever = float((m[:, keep] ** 2).sum())
+        m, r = (values - (values @ keep / n)[:, None] for values in (motion, residual))
+        lever = float(((m * m) @ keep).sum())
         if lever == 0.0:
             return 0.0, float("inf")
-        years = float((m * r)[:, keep].sum() / lever)
-        off = np.hypot(*(r - years * m))
+        years = float(((m * r) @ keep).sum() / lever)
+        off = np.sqrt(((r - years * m) ** 2).sum(axis=0))
         sigma = max(float(np.median(off[keep])) / 1.1774, 1e-3)  # of the Rayleigh distribution, a coordinate
         error = sigma / np.sqrt(lever)
         keep = off < 4 * sigma
@@ -84,11 +84,10 @@ def _residuals(detections: Detections, wcs: TanSip, stars: Refcat) -> tuple[Doub
     narrow = np.cos(np.radians(np.median(dec)))
     d_ra = (ra - stars.ra[0] + 180) % 360 - 180
     ref_d_ra = (stars.ra[moving] - stars.ra[0] + 180) % 360 - 180
-    tree = cKDTree(np.column_stack([d_ra * narrow, dec]))
-    place = np.column_stack([ref_d_ra * narrow, stars.dec[moving]])
-    distance, nearest = tree.query(place, distance_upper_bound=MATCH_ARCSEC / 3600)
-    found = np.isfinite(distance)
-    index, ref = nearest[found], np.flatnonzero(moving)[found]
+    at = ref_d_ra * narrow, stars.dec[moving]
+    near, _ = nearest((d_ra * narrow, dec), at, MATCH_ARCSEC / 3600)
+    found = near >= 0
+    index, ref = near[found], np.flatnonzero(moving)[found]
     cos = np.cos(np.radians(dec[index]))
     residual = np.array([(d_ra[index] - ref_d_ra[found]) * cos, dec[index] - stars.dec[ref]]) * 3600
     return residual, np.array([stars.pmra[ref], stars.pmdec[ref]], float) / 1000

@@ -197,7 +197,7 @@ def _level_scatter(film: Film, used: NDArray[np.bool_], mean: Floats, dark: Mast
     """Relative scatter of the light from frame to frame: a lamp or a twilight sky is not steady."""
     stored_dark = dark.pixels if dark is not None else np.float32(0)
     stored_mean = (mean + stored_dark - np.float32(film.bzero)) / np.float32(film.bscale)
-    masked = np.zeros((NY, NX), np.bool_)
+    masked = np.zeros((NY // 8, NX), np.bool_)
     parts = [
         film_sky(frames, (film.x0, film.y0), stored_mean, masked, (1, 1), 8).ravel() for _, frames in film.blocks()
     ]

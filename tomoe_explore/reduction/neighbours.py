@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from numpy.typing import ArrayLike, NDArray
 
-from tomoe_explore.kernels.spill import spill
+from tomoe_explore.camera import NX, NY
+from tomoe_explore.kernels.neighbours import neighbour_lists
+from tomoe_explore.kernels.spill import spill, untangled
 from tomoe_explore.reduction.values import Bools, Doubles, Floats, Growth, Pairs, Targets
 from tomoe_explore.schema import Flag
 
@@ -27,14 +28,14 @@ def find_pairs(targets: Targets, fwhm_px: float, radius_px: float) -> Pairs:
     Returns
     -------
     Pairs
-        Each pair twice, once for either member.
+        Each pair twice, once for either member; those of a target follow each other.
     """
-    position = np.column_stack([targets.x, targets.y])
-    pairs = cKDTree(position).query_pairs(radius_px + REACH_FWHM * fwhm_px, output_type="ndarray")
-    distance = np.hypot(*(position[pairs[:, 0]] - position[pairs[:, 1]]).T)
-    return Pairs(
-        np.append(pairs[:, 0], pairs[:, 1]), np.append(pairs[:, 1], pairs[:, 0]), np.append(distance, distance)
-    )
+    x, y = targets.x.astype(np.float64), targets.y.astype(np.float64)
+    reach = np.full(len(targets), radius_px + REACH_FWHM * fwhm_px)
+    start, neighbour = neighbour_lists(x, y, reach, (NY, NX))
+    target = np.repeat(np.arange(len(targets)), np.diff(start))
+    distance = np.sqrt((x[target] - x[neighbour]) ** 2 + (y[target] - y[neighbour]) ** 2)
+    return Pairs(target, neighbour, distance)
 
 
 def starlight(
@@ -66,24 +67,25 @@ def starlight(
     all stars near; ``T`` is found by iteration, none being negative (Jacobi). What is farther than six FWHM, and what
     was not detected, is in the local sky.
     """
-    own = float(growth.share(radius_px))
     table, step = growth.overlap(radius_px, pairs.reach)
+    own = float(growth.share(radius_px))
     total = np.maximum(flux.astype(np.float64), 0.0) / own
     known = saturated & np.isfinite(targets.ref_mag)
     usual = ~saturated & np.isfinite(targets.ref_mag) & (flux > 0)
     if known.any() and usual.any():
         zero = np.median(targets.ref_mag[usual] + 2.5 * np.log10(total[usual]))
         total[known] = 10 ** (0.4 * (zero - targets.ref_mag[known].astype(np.float64)))
-    for _ in range(STEPS):
-        better = np.maximum(flux - spill(pairs.arrays, table, step, total), 0.0) / own
-        total = np.where(known, total, 0.5 * (total + better))
-    return total
+    return untangled(pairs.arrays, (table[0], step, own), flux, (known, total), STEPS)
 
 
-def spilled_light(pairs: Pairs, light: Doubles, growth: Growth, radius_px: float) -> Floats:
-    """Light of neighbours in an aperture about each target, ADU, ``(m,)``; ``light`` is that of `starlight`."""
-    table, step = growth.overlap(radius_px, pairs.reach)
-    return spill(pairs.arrays, table, step, light).astype(np.float32)
+def spilled_light(pairs: Pairs, light: Doubles, growth: Growth, radius_px: ArrayLike) -> Floats:
+    """Light of neighbours in an aperture about each target, ADU, ``(m,)``; ``light`` is that of `starlight`.
+
+    Of several radii, ``(k, m)``.
+    """
+    tables, step = growth.overlap(radius_px, pairs.reach)
+    spilled = np.array([spill(pairs.arrays, table, step, light) for table in tables], np.float32)
+    return spilled.reshape(*np.shape(radius_px), len(light))
 
 
 def blended(flux: Floats, spill: Floats) -> NDArray[np.int32]:

@@ -6,7 +6,6 @@ No step knows another; what passes between them is in ``values.py`` and ``data.p
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +39,7 @@ from tomoe_explore.reduction.values import (
     Targets,
     Zeropoint,
 )
-from tomoe_explore.reduction.zeropoint import measure_growth, usual_growth, zeropoint
+from tomoe_explore.reduction.zeropoint import growth_curves, measure_growth, usual_growth, zeropoint
 from tomoe_explore.schema import Flag
 from tomoe_explore.wcs import TanSip
 
@@ -222,10 +221,12 @@ def _measure(
 def _neighbours(stack: Stack, targets: Targets, on_stack: StackPhotometry, pairs: Pairs) -> tuple[Growth, Floats]:
     """The curve of growth and the light of neighbours in each aperture: either needs the other, twice is enough."""
     saturated = on_stack.flags & Flag.SATURATED > 0
+    curves = growth_curves(stack, targets, on_stack)
+    about = pairs.of(curves.stars, len(targets))
     growth = usual_growth(stack)
     for _ in range(2):
         light = starlight(targets, pairs, on_stack.flux, saturated, growth, stack.aperture_px)
-        growth = measure_growth(stack, targets, on_stack, partial(spilled_light, pairs, light, growth), growth)
+        growth = measure_growth(stack, curves, spilled_light(about, light, growth, curves.radii), growth)
     light = starlight(targets, pairs, on_stack.flux, saturated, growth, stack.aperture_px)
     return growth, spilled_light(pairs, light, growth, stack.aperture_px)
 

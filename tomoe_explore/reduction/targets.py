@@ -7,10 +7,10 @@ import numpy as np
 from astropy.coordinates import Latitude, Longitude
 from cdshealpix.nested import lonlat_to_healpix
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from tomoe_explore.camera import NX, NY
 from tomoe_explore.data import Refcat
+from tomoe_explore.kernels.matching import nearest
 from tomoe_explore.reduction.values import Detections, Doubles, Solution, Targets
 from tomoe_explore.wcs import TanSip
 
@@ -39,14 +39,9 @@ def choose_targets(detections: Detections, solution: Solution, refcat: Refcat, *
     x, y = wcs.to_pixels(refcat.ra[bright], refcat.dec[bright])
     inside = (x > -0.5) & (y > -0.5) & (x < NX - 0.5) & (y < NY - 0.5)
     stars, x, y = bright[inside], x[inside], y[inside]
-    detection = np.full(len(stars), -1, np.int64)
+    detection, _ = nearest((detections.x, detections.y), (x, y), MATCH_PX)
     alone = np.ones(len(detections), bool)
-    if len(stars) and len(detections):
-        tree = cKDTree(np.column_stack([detections.x, detections.y]))
-        distance, nearest = tree.query(np.column_stack([x, y]), distance_upper_bound=MATCH_PX)
-        found = np.isfinite(distance)
-        detection[found] = nearest[found]
-        alone[nearest[found]] = False
+    alone[detection[detection >= 0]] = False
     rest = np.flatnonzero(alone)
     ra_rest, dec_rest = wcs.to_sky(detections.x[rest], detections.y[rest])
     ra, dec = np.concatenate([refcat.ra[stars], ra_rest]), np.concatenate([refcat.dec[stars], dec_rest])
@@ -67,4 +62,4 @@ def choose_targets(detections: Detections, solution: Solution, refcat: Refcat, *
 
 def healpix_29(ra: Doubles, dec: Doubles) -> NDArray[np.int64]:
     """HEALPix index at order 29, nested."""
-    return lonlat_to_healpix(Longitude(ra, u.deg), Latitude(dec, u.deg), 29).astype(np.int64)
+    return lonlat_to_healpix(Longitude(ra, u.deg), Latitude(dec, u.deg), 29, num_threads=1).astype(np.int64)

@@ -54,11 +54,13 @@ def transparency(
     ratio = (flux[stars] / mean[stars, None]).astype(np.float64)
     sigma = np.hypot(error[stars] / mean[stars], 0.01).astype(np.float64)[:, None]
     terms = FrameSeries.plane(targets.x[stars], targets.y[stars])[:, : 3 if len(stars) >= PLANE_STARS else 1]
+    k = terms.shape[1]
+    squares = (terms[:, :, None] * terms[:, None, :]).reshape(len(stars), k * k)
     fitted = np.broadcast_to(np.median(ratio, axis=0), ratio.shape)
     for _ in range(2):
         weight = (np.abs(ratio - fitted) < 4 * sigma) / sigma**2
-        normal = np.einsum("si,sf,sj->fij", terms, weight, terms) + 1e-6 * np.eye(terms.shape[1])
-        right = np.einsum("si,sf->fi", terms, weight * ratio)
+        normal = (weight.T @ squares).reshape(-1, k, k) + 1e-6 * np.eye(k)
+        right = (weight * ratio).T @ terms
         found = np.linalg.solve(normal, right[:, :, None])[:, :, 0]
         fitted = terms @ found.T
     if found.shape[1] == 3:

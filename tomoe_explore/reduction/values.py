@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tomoe_explore.camera import COLOR_PIVOT, NX, NY
 from tomoe_explore.data import Film, Stack
+from tomoe_explore.kernels.spill import overlaps
 from tomoe_explore.magnitudes import flux_njy
 
 Floats = NDArray[np.float32]
@@ -169,6 +170,13 @@ class Pairs:
         """All three, as kernels want them."""
         return self.target, self.neighbour, self.distance
 
+    def of(self, some: NDArray[np.int64], n: int) -> Pairs:
+        """Those of some of the ``n`` targets."""
+        chosen = np.zeros(n, bool)
+        chosen[some] = True
+        here = np.flatnonzero(chosen[self.target])
+        return Pairs(self.target[here], self.neighbour[here], self.distance[here])
+
     @property
     def reach(self) -> float:
         """Largest distance."""
@@ -212,17 +220,11 @@ class Growth:
         """Share of all light within a radius."""
         return moffat_share(radius, self.alpha, self.beta)
 
-    def overlap(self, radius: float, reach: float) -> tuple[Doubles, float]:
-        """Share of a star's light in a soft-edged aperture at distances 0, step, 2 step …; and the step, pixels."""
-        step, n_rings, n_angles = 0.5, 8, 8
-        distance = np.arange(0.0, reach + 2 * step, step)
-        ring = (np.arange(n_rings) + 0.5) * (radius + 0.5) / n_rings
-        angle = (np.arange(n_angles) + 0.5) * np.pi / n_angles
-        area = ring * (radius + 0.5) / n_rings * 2 * np.pi / n_angles * np.clip(radius + 0.5 - ring, 0, 1)
-        x, y = ring[:, None] * np.cos(angle), ring[:, None] * np.sin(angle)
-        d2 = (distance[:, None, None] + x) ** 2 + y**2
-        light = (self.beta - 1) / (np.pi * self.alpha**2) * (1 + d2 / self.alpha**2) ** -self.beta
-        return np.asarray((light * area[:, None]).sum(axis=(1, 2))), step
+    def overlap(self, radii: ArrayLike, reach: float) -> tuple[Doubles, float]:
+        """Share of a star's light in soft-edged apertures, ``(k, n)``, at distances 0, step, 2 step …; and the step."""
+        step = 0.5  # pixels
+        n = int(np.ceil(reach / step)) + 2
+        return overlaps(self.alpha, self.beta, np.atleast_1d(np.asarray(radii, float)), n, step), step
 
 
 def moffat_share(radius: ArrayLike, alpha: ArrayLike, beta: ArrayLike) -> Doubles:

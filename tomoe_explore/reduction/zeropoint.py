@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from tomoe_explore.camera import COLOR_PIVOT
 from tomoe_explore.data import Floats, Stack
 from tomoe_explore.errors import ZeropointError
-from tomoe_explore.kernels.stack_apertures import image_apertures
+from tomoe_explore.kernels.moffat import fit_growth
+from tomoe_explore.kernels.stack_apertures import light_within
 from tomoe_explore.reduction.values import (
     Bools,
     Doubles,
@@ -18,7 +19,6 @@ from tomoe_explore.reduction.values import (
     StackPhotometry,
     Targets,
     Zeropoint,
-    moffat_share,
     surface_terms,
 )
 
@@ -119,16 +119,17 @@ def _simplest(terms: Doubles, values: Doubles, photon: Doubles) -> tuple[Doubles
     not show adds its noise to all fluxes.
     """
     most = (2, 4, 7)[int(np.searchsorted(SURFACE_STARS, len(values), side="right"))]
-    weight = _robust(terms[:, :most], values, photon)[3]
+    found, covariance, kept, weight = _robust(terms[:, :most], values, photon)
     cost, best = np.inf, 2
     for k in (2, 4, 7):
         if k > most:
             break
-        found = _solve(terms[:, :k], values, weight)[0]
-        chi2 = float((weight * (values - terms[:, :k] @ found) ** 2).sum()) + k * np.log(len(values))
+        trial = _solve(terms[:, :k], values, weight)[0]
+        chi2 = float((weight * (values - terms[:, :k] @ trial) ** 2).sum()) + k * np.log(len(values))
         if chi2 < cost:
             cost, best = chi2, k
-    found, covariance, kept, _ = _robust(terms[:, :best], values, photon)
+    if best < most:
+        found, covariance, kept, _ = _robust(terms[:, :best], values, photon)
     return found, float(covariance[0, 0]), kept
 
 
@@ -159,20 +160,44 @@ def _robust(terms: Doubles, values: Doubles, photon: Doubles) -> tuple[Doubles, 
 
 def usual_growth(stack: Stack) -> Growth:
     """A Moffat image of beta 3.5 and the stack's seeing: the first guess, and all there is where stars do not tell."""
-    return Growth(float(_alpha(stack.fwhm_px, 3.5)), 3.5, 0.02)
+    return Growth(float(stack.fwhm_px / (2 * np.sqrt(2 ** (1 / 3.5) - 1))), 3.5, 0.02)
 
 
-def measure_growth(
-    stack: Stack, targets: Targets, on_stack: StackPhotometry, spills: Callable[[float], Floats], first: Growth
-) -> Growth:
+@dataclass(frozen=True)
+class Curves:
+    """Light about the stars that make the curve of growth: ``stars`` are targets, ``light`` is ``(n_radii, k)``, ADU.
+
+    Sky is taken off, neighbours' light is not.
+    """
+
+    stars: NDArray[np.int64]
+    radii: Doubles
+    light: Floats
+
+
+def growth_curves(stack: Stack, targets: Targets, on_stack: StackPhotometry) -> Curves:
+    """The light of bright stars, the least crowded, within several radii on the stack."""
+    smallest = stack.aperture_px
+    radii = np.linspace(smallest, max(WIDE_FWHM * stack.fwhm_px, smallest + 1), N_RADII)
+    noise = np.sqrt(on_stack.variance) * radii[-1] / smallest
+    sure = (on_stack.flags == 0) & on_stack.clean & (on_stack.crowding < CROWDED) & (on_stack.flux > 0)
+    bright = np.flatnonzero(sure & (noise < 0.03 * on_stack.flux))
+    bright = bright[np.argsort(on_stack.crowding[bright], kind="stable")][:N_GROWTH]
+    at = targets.x[bright], targets.y[bright]
+    light = light_within(stack.image, at, radii.astype(np.float32), on_stack.sky[bright])
+    return Curves(bright, radii, light)
+
+
+def measure_growth(stack: Stack, curves: Curves, spilled: Floats, first: Growth) -> Growth:
     """Curve of growth from bright stars on the stack, their neighbours' light taken off.
 
     Parameters
     ----------
-    stack, targets, on_stack
-        As made by the steps before.
-    spills : callable
-        Light of neighbours within a radius about each target, ADU, ``(m,)``.
+    stack : Stack
+        For its seeing.
+    curves : Curves
+    spilled : ndarray of float32, (n_radii, m)
+        Light of neighbours within the radii of the curves about each target, ADU.
     first : Growth
         What is known so far.
 
@@ -182,40 +207,13 @@ def measure_growth(
         A Moffat profile fitted to the median curve, so that the light beyond the widest radius counts too; ``first``
         where fewer than three stars tell.
     """
-    smallest = stack.aperture_px
-    radii = np.linspace(smallest, max(WIDE_FWHM * stack.fwhm_px, smallest + 1), N_RADII)
-    noise = np.sqrt(on_stack.variance) * radii[-1] / smallest
-    sure = (on_stack.flags == 0) & on_stack.clean & (on_stack.crowding < CROWDED) & (on_stack.flux > 0)
-    bright = np.flatnonzero(sure & (noise < 0.03 * on_stack.flux))
-    bright = bright[np.argsort(on_stack.crowding[bright], kind="stable")][:N_GROWTH]
-    at = targets.x[bright], targets.y[bright]
-    light = []
-    for radius in radii:
-        flux, _, area, _ = image_apertures(stack.image, stack.variance, stack.mask, at, float(radius))
-        light.append(flux - on_stack.sky[bright] * area - spills(float(radius))[bright])
-    ratio = np.array(light) / np.maximum(light[0], 1e-3)
+    light = curves.light - spilled[:, curves.stars]
+    ratio = light / np.maximum(light[0], 1e-3)
     plain = (ratio[-1] > 0.9) & (ratio[-1] < 2.0)
     if plain.sum() < 3:
         return first
     median = np.median(ratio[:, plain], axis=1)
     scatter = 1.4826 * float(np.median(np.abs(ratio[-1, plain] - median[-1])))
     error = 1.2533 * scatter / np.sqrt(plain.sum()) / median[-1]
-    return _fit_growth(radii, median, stack.fwhm_px, float(error))
-
-
-def _alpha(fwhm_px: float, beta: ArrayLike) -> Doubles:
-    return np.asarray(fwhm_px / (2 * np.sqrt(2 ** (1 / np.asarray(beta)) - 1)))
-
-
-def _fit_growth(radii: Doubles, ratio: Doubles, fwhm_px: float, error: float) -> Growth:
-    """The Moffat profile whose curve, relative to the first radius, is nearest: on a grid, then a finer one."""
-    best = 1.0, 3.5
-    for wide, steps in ((1.0, 25), (0.12, 25), (0.015, 25)):
-        width = best[0] * (1 + wide * np.linspace(-0.35, 0.35, steps))
-        beta = np.maximum(best[1] * (1 + wide * np.linspace(-0.45, 0.7, steps)), 1.6)
-        alpha = width[:, None, None] * _alpha(fwhm_px, beta)[None, :, None]
-        curve = moffat_share(radii, alpha, beta[None, :, None])
-        cost = ((curve / curve[..., :1] - ratio) ** 2).sum(axis=-1)
-        i, j = np.unravel_index(int(np.argmin(cost)), cost.shape)
-        best = float(width[i]), float(beta[j])
-    return Growth(float(_alpha(best[0] * fwhm_px, best[1])), best[1], error)
+    alpha, beta = fit_growth(curves.radii, median.astype(np.float64), stack.fwhm_px)
+    return Growth(float(alpha), float(beta), float(error))
