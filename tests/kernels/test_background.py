@@ -38,7 +38,7 @@ def test_cell_means_are_those_of_free_pixels_wherever_in_the_cell_they_lie():
     masked[:, 33:60] = True  # half of a cell's left: the mean position is off its centre
     image[masked] += 1000
     image[7, 40] = np.nan
-    _, bad, _ = bad_and_saturated(image, np.zeros(SHAPE, np.uint8), (1, 2))
+    bad, _ = bad_and_saturated(image, np.zeros(SHAPE, np.uint8), (1, 2))
     gy, gx = 4, 5
     cy, cx = (np.arange(gy) + 0.5) * SHAPE[0] / gy - 0.5, (np.arange(gx) + 0.5) * SHAPE[1] / gx - 0.5
     true = (50 + 0.2 * cx - 0.1 * cy[:, None]).astype(np.float32)

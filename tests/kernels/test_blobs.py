@@ -7,7 +7,7 @@ from tomoe_explore.kernels.pixels import bad_and_saturated
 
 
 def listed(full):
-    return bad_and_saturated(np.zeros(full.shape, np.float32), 2 * full.astype(np.uint8), (1, 2))[2]
+    return bad_and_saturated(np.zeros(full.shape, np.float32), 2 * full.astype(np.uint8), (1, 2))[1]
 
 
 @pytest.mark.parametrize("density", [0.05, 0.3, 0.5])

@@ -14,7 +14,7 @@ WINDOW = SEEN / WIDTH / 2.3548, SHARE, moffat(SEEN, 3.5)
 
 
 def measured(stack, x, y, flux, *, reach=20.0, held=0, sweeps=4):
-    _, bad, _ = bad_and_saturated(stack.image, stack.mask, (1, 2))
+    bad, _ = bad_and_saturated(stack.image, stack.mask, (1, 2))
     n = len(x)
     x, y, flux = (np.array(v, float) for v in (x, y, flux))
     stars = x, y, flux, np.full(n, held, np.uint8), np.full(n, SKY, np.float32)

@@ -15,7 +15,7 @@ def test_smooth_equals_the_weighted_sums_of_numpy(sigma):
     image[10:19, 30:39] = np.nan  # a hole larger than the smaller kernels
     image[:, 60] = np.nan
     mesh = rng.normal(20, 1, (2, 3)).astype(np.float32)
-    bad, rows, _ = bad_and_saturated(image, np.zeros(image.shape, np.uint8), (1, 2))
+    bad, (rows, _) = ~np.isfinite(image), bad_and_saturated(image, np.zeros(image.shape, np.uint8), (1, 2))
     out = np.empty_like(image)
     half = gaussian(sigma)
     smooth(image, rows, mesh, half, out)

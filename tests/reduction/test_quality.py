@@ -90,8 +90,8 @@ def test_twilight(field, clear, part, passes):
 @pytest.mark.parametrize(("mag", "passes"), [(16.1, True), (15.9, False)])
 def test_twilight_in_low_gain_is_told_by_surface_brightness(field, mag, passes):
     low = GAIN_MODES["low"]
-    calibration = replace(calibrate(field.film, field.masters), gain=low.gain, saturation=low.safe_adu(low.gain))
-    e = field.film.exposure
+    calibration = replace(calibrate(field.film, field.masters), gain=low.gain)
+    e = replace(field.film.exposure, gain_mode=low)
     level = 10 ** (-0.4 * (mag - sky_mag(1.0, e, low.gain)))
     assert level < 0.4 * low.safe_adu(low.gain)
     image = np.full((NY, NX), level, np.float32)

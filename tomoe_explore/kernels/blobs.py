@@ -19,7 +19,7 @@ def blobs(rows: Rows, nx: int) -> Ints:
     Parameters
     ----------
     rows : (start, x)
-        As `smooth.bad_pixels` lists them: columns, row by row.
+        As `pixels.bad_and_saturated` lists them: columns, row by row.
     nx : int
         Columns of the image.
 

@@ -9,15 +9,18 @@ from numpy.typing import NDArray
 from tomoe_explore.kernels.background import FAST
 from tomoe_explore.kernels.moffat import Psf, light
 from tomoe_explore.kernels.pixels import Rows
+from tomoe_explore.kernels.prefetch import prefetch_image
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 STEPS, SETTLED = 5, 0.01  #: of a centroid at most; pixels that no longer matter
+SETTLED_WITH_HOLES = 0.0025  #: pixels: what fills the holes moves too, each step goes but part of the way
 WANDER = 1.0  #: pixels that a centroid may go from where it began
 MINOR = 0.003  #: light of a neighbour at the star's place, over the star's own, that is let be
 STILL = 0.01  #: change of a star's light, or of its place in sigma, that no longer matters to its neighbours
+LANES = 8  #: rows of a stamp are so many pixels or a multiple, the last ones without weight: else no vector code
 HELD_FLUX, HELD = 1, 2  #: stars whose light, or light and place, are given
 
 
@@ -67,20 +70,21 @@ def measure(
     m, reach = len(xs), int(np.ceil(3.0 * sigma)) + 1
     out, change = np.zeros((m, 6)), np.ones(m)
     first_x, first_y, guess = xs.copy(), ys.copy(), flux.copy()
-    stamp = np.empty((3, 2 * reach + 1, 2 * reach + 1), np.float32)
-    line = 2 * reach + 1
+    size = 2 * reach + 1
+    width = -(-size // LANES) * LANES
+    stamp = np.zeros((3, size, width), np.float32)
     lines = (
-        np.empty(line, np.float32),
-        np.empty(line, np.float32),
-        np.empty(line, np.float32),
-        np.empty(line, np.float32),
-    )
-    holes = np.empty(((2 * reach + 1) ** 2, 2), np.int64)
+        np.zeros(width, np.float32), np.zeros(width, np.float32), np.zeros(width, np.float32),
+        np.zeros(width, np.float32), np.zeros(width, np.float32), np.zeros(width, np.float32),
+    )  # fmt: skip
+    holes = np.empty((size * size, 2), np.int64)
     for sweep in range(sweeps):
         for i in range(m):
             if sweep > 0 and not _changed(stars, neighbours, psf, (i, sweep), change):
                 continue
             corner = int(np.rint(xs[i])) - reach, int(np.rint(ys[i])) - reach
+            if sweep == 0 and i + 1 < m:
+                _fetch(images, int(np.rint(xs[i + 1])) - reach, int(np.rint(ys[i + 1])) - reach, size)
             n_holes = _cut(images, bad, (corner[0], corner[1], level[i]), stamp, holes)
             if start[i] < start[i + 1]:
                 _take_off(stamp, corner, stars, neighbours, psf, (i, sweep == 0, guess))
@@ -96,6 +100,16 @@ def measure(
             moved = max(abs(cx - c[0]), abs(cy - c[1])) / sigma
             change[i] = max(moved, abs(flux[i] - before) / max(flux[i], 1e-9))
     return out
+
+
+@njit(cache=True, nogil=True)
+def _fetch(images, x, y, size):  # type: ignore[no-untyped-def]
+    """Call for the pixels of a star that comes soon."""
+    for v in range(y, y + size):
+        prefetch_image(images[0], v, x)
+        prefetch_image(images[0], v, x + size)
+        prefetch_image(images[1], v, x)
+        prefetch_image(images[1], v, x + size)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -127,18 +141,15 @@ def _cut(images, bad, place, stamp, holes):  # type: ignore[no-untyped-def]
     image, variance = images
     x0, y0, level = place
     ny, nx = image.shape
-    size = stamp.shape[1]
-    for v in range(size):
-        for u in range(size):
-            stamp[1, v, u] = np.float32(0.0)
-    if x0 >= 0 and y0 >= 0 and x0 + size <= nx and y0 + size <= ny:
-        left, top = np.uint64(x0), np.uint64(y0)  # unsigned: the compiler need not think of x < 0
-        for v in range(np.uint64(size)):
-            for u in range(np.uint64(size)):
-                stamp[0, v, u] = image[top + v, left + u] - level
-                stamp[2, v, u] = variance[top + v, left + u]
+    _, size, width = stamp.shape
+    others = stamp[1]
+    others[:] = np.float32(0.0)
+    if x0 >= 0 and y0 >= 0 and x0 + width <= nx and y0 + size <= ny:
+        for v in range(size):
+            _copy_row(image[y0 + v, x0 : x0 + width], level, stamp[0, v])
+            _copy_row(variance[y0 + v, x0 : x0 + width], np.float32(0.0), stamp[2, v])
     else:
-        stamp[0], stamp[2] = np.float32(0.0), np.float32(0.0)
+        stamp[:] = np.float32(0.0)
         for v in range(max(-y0, 0), min(size, ny - y0)):
             for u in range(max(-x0, 0), min(size, nx - x0)):
                 stamp[0, v, u] = image[y0 + v, x0 + u] - level
@@ -146,11 +157,18 @@ def _cut(images, bad, place, stamp, holes):  # type: ignore[no-untyped-def]
     return _holes(bad, (ny, nx), (x0, y0), stamp, holes)
 
 
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _copy_row(row, level, out):  # type: ignore[no-untyped-def]
+    for u in range(len(out)):
+        out[u] = row[u] - level
+
+
 @njit(cache=True, nogil=True)
 def _holes(bad, shape, corner, stamp, holes):  # type: ignore[no-untyped-def]
     """List the bad pixels of a stamp and those beyond the edge, and set them to zero."""
     (start, columns), (ny, nx), (x0, y0) = bad, shape, corner
     size, n = stamp.shape[1], 0
+    inside = x0 >= 0 and x0 + size <= nx
     for v in range(size):
         y = y0 + v
         if y < 0 or y >= ny:
@@ -158,17 +176,18 @@ def _holes(bad, shape, corner, stamp, holes):  # type: ignore[no-untyped-def]
                 holes[n, 0], holes[n, 1] = v, u
                 n += 1
             continue
-        for u in range(-x0):
-            holes[n, 0], holes[n, 1] = v, u
-            n += 1
-        for u in range(nx - x0, size):
-            holes[n, 0], holes[n, 1] = v, u
-            n += 1
+        if not inside:
+            for u in range(size):
+                if u < -x0 or u >= nx - x0:
+                    holes[n, 0], holes[n, 1] = v, u
+                    n += 1
         for k in range(start[y], start[y + 1]):
             u = columns[k] - x0
             if 0 <= u < size:
                 holes[n, 0], holes[n, 1] = v, u
                 n += 1
+            elif size <= u < stamp.shape[2]:
+                stamp[0, v, u] = stamp[2, v, u] = np.float32(0.0)  # no hole to be filled, but NaN outlives weight 0
     for k in range(n):
         stamp[0, holes[k, 0], holes[k, 1]] = stamp[2, holes[k, 0], holes[k, 1]] = np.float32(0.0)
     return n
@@ -180,7 +199,7 @@ def _take_off(stamp, corner, stars, neighbours, psf, which):  # type: ignore[no-
     xs, ys, flux = stars[0], stars[1], stars[2]
     start, index = neighbours
     i, brighter_only, first = which
-    size = stamp.shape[1]
+    data, near = stamp[0], stamp[1]
     table, per_px2 = psf[0], psf[1]
     for k in range(start[i], start[i + 1]):
         j = index[k]
@@ -189,19 +208,19 @@ def _take_off(stamp, corner, stars, neighbours, psf, which):  # type: ignore[no-
         if not _matters(stars, psf, i, j):
             continue
         x, y, f = np.float32(xs[j] - corner[0]), np.float32(ys[j] - corner[1]), np.float32(flux[j])
-        for v in range(size):
+        for v in range(len(data)):
             dy2 = (np.float32(v) - y) ** 2
-            for u in range(size):
+            row, others = data[v], near[v]
+            for u in range(len(row)):
                 dx = np.float32(np.int32(u)) - x
                 p = f * light(table, per_px2, dx * dx + dy2)
-                stamp[0, v, u] -= p
-                stamp[1, v, u] += p
+                row[u] -= p
+                others[u] += p
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _profile(c, sigma, f, e):  # type: ignore[no-untyped-def]
+def _profile(c, sigma, size, f, e):  # type: ignore[no-untyped-def]
     """Offsets from a place and the Gaussian there, by recurrence from the middle: three exponentials, not one each."""
-    size = len(f)
     middle = size // 2
     a = 1 / (sigma * sigma)
     t = middle - c
@@ -226,54 +245,71 @@ def _center(stamp, holes, c, limits, window, out):  # type: ignore[no-untyped-de
     sigma, lines = window
     data = stamp[0]
     cx, cy = c
-    fx, fy, ex, ey = lines
+    fx, fy, ex, ey, sums, sums_y = lines
     whole = np.pi * sigma * sigma
+    settled = SETTLED if len(holes) == 0 else SETTLED_WITH_HOLES
     total = np.float32(0.0)
     for step in range(STEPS + 1):
-        _profile(cx, sigma, fx, ex)
-        _profile(cy, sigma, fy, ey)
+        _profile(cx, sigma, size, fx, ex)
+        _profile(cy, sigma, size, fy, ey)
+        _add_rows(data, ey, fy, (sums, sums_y))
+        total, sx, sy = _add_columns(ex, fx, (sums, sums_y))
         if len(holes):
-            _fill(data, holes, ex, ey, whole)
-        total, sx, sy = np.float32(0.0), np.float32(0.0), np.float32(0.0)
-        for v in range(size):
-            t, tx = np.float32(0.0), np.float32(0.0)
-            for u in range(size):
-                w = stamp[0, v, u] * ex[u]
-                t += w
-                tx += w * fx[u]
-            total += ey[v] * t
-            sx += ey[v] * tx
-            sy += ey[v] * t * fy[v]
+            total, sx, sy = _fill(data, holes, lines, whole, (total, sx, sy))
         if step == STEPS or not total > 0:
             break
         x = min(max(cx + 2 * sx / total, limits[0] - limits[2]), limits[0] + limits[2])
         y = min(max(cy + 2 * sy / total, limits[1] - limits[2]), limits[1] + limits[2])
         moved = max(abs(x - cx), abs(y - cy))
         cx, cy = x, y
-        if moved < SETTLED and len(holes) == 0:
+        if moved < settled:
             break
     return cx, cy, total, _shape(stamp, lines, (total, whole), out)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _add_rows(data, ey, fy, sums):  # type: ignore[no-untyped-def]
+    """Sums over y of a stamp times the Gaussian in y, and times the offset too."""
+    plain, offset = sums
+    plain[:], offset[:] = np.float32(0.0), np.float32(0.0)
+    for v in range(len(data)):
+        row, a, b = data[v], ey[v], ey[v] * fy[v]
+        for u in range(len(row)):
+            plain[u] += a * row[u]
+            offset[u] += b * row[u]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _add_columns(ex, fx, sums):  # type: ignore[no-untyped-def]
+    plain, offset = sums
+    total, sx, sy = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    for u in range(len(ex)):
+        w = ex[u] * plain[u]
+        total += w
+        sx += w * fx[u]
+        sy += ex[u] * offset[u]
+    return total, sx, sy
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def _shape(stamp, lines, light_and_area, out):  # type: ignore[no-untyped-def]
     """Error of the light, second moments; returned is the light of the neighbours."""
     total, whole = light_and_area
-    fx, fy, ex, ey = lines
-    size = len(fx)
+    fx, fy, ex, ey, _, _ = lines
     zero = np.float32(0.0)
     xx, yy, xy, near, noise, used = zero, zero, zero, zero, zero, zero
-    for v in range(size):
+    for v in range(stamp.shape[1]):
         t, tx, txx, to, tn, tu = zero, zero, zero, zero, zero, zero
-        for u in range(size):
-            w = ex[u] * stamp[0, v, u]
+        row, others, variance = stamp[0, v], stamp[1, v], stamp[2, v]
+        for u in range(len(row)):
+            w = ex[u] * row[u]
             t += w
             tx += w * fx[u]
             txx += w * fx[u] * fx[u]
-            to += ex[u] * stamp[1, v, u]
+            to += ex[u] * others[u]
             k2 = ex[u] * ex[u]
-            tn += k2 * stamp[2, v, u]
-            tu += k2 * np.float32(stamp[2, v, u] > 0)
+            tn += k2 * variance[u]
+            tu += k2 * np.float32(variance[u] > 0)
         k = ey[v]
         xx += k * txx
         yy += k * t * fy[v] * fy[v]
@@ -288,20 +324,29 @@ def _shape(stamp, lines, light_and_area, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _fill(data, holes, ex, ey, whole):  # type: ignore[no-untyped-def]
-    """Fill holes with the Gaussian whose light under itself is that of the good pixels over their share of it."""
-    total, used = 0.0, whole
-    for v in range(len(ey)):
-        for u in range(len(ex)):
-            total += data[v, u] * ex[u] * ey[v]
+def _fill(data, holes, lines, whole, sums):  # type: ignore[no-untyped-def]
+    """Fill holes with the Gaussian whose light under itself is that of the good pixels over their share of it.
+
+    Returned are the sums with the new light in the holes.
+    """
+    fx, fy, ex, ey, _, _ = lines
+    total, sx, sy = sums
+    good, used = total, np.float32(whole)
     for k in range(len(holes)):
         v, u = holes[k]
         weight = ex[u] * ey[v]
-        total -= data[v, u] * weight
+        good -= data[v, u] * weight
         used -= weight * weight
+    peak = max(good, np.float32(0.0)) / max(used, np.float32(0.1 * whole))
     for k in range(len(holes)):
         v, u = holes[k]
-        data[v, u] = max(total, 0.0) / max(used, 0.1 * whole) * ex[u] * ey[v]
+        weight = ex[u] * ey[v]
+        change = (peak * weight - data[v, u]) * weight
+        total += change
+        sx += change * fx[u]
+        sy += change * fy[v]
+        data[v, u] = peak * weight
+    return total, sx, sy
 
 
 @njit(cache=True, nogil=True)

@@ -101,7 +101,11 @@ def _window(image, mask, window, level):  # type: ignore[no-untyped-def]
     total, sx, sy, s2, brightest = 0.0, 0.0, 0.0, 0.0, -np.inf
     if yi < reach or xi < reach or yi + reach >= ny or xi + reach >= nx:
         return -1.0, 0.0, 0.0, 0.0, 0.0
+    ex = np.empty(2 * reach + 1)
+    for i in range(len(ex)):
+        ex[i] = np.exp(-0.5 * ((xi - reach + i - xc) / width) ** 2)
     for y in range(yi - reach, yi + reach + 1):
+        ey = np.exp(-0.5 * ((y - yc) / width) ** 2)
         for x in range(xi - reach, xi + reach + 1):
             u, v = x - xc, y - yc
             r2 = u * u + v * v
@@ -112,7 +116,7 @@ def _window(image, mask, window, level):  # type: ignore[no-untyped-def]
             d = image[y, x] - level
             if r2 > (2.5 * sigma) ** 2:
                 brightest = max(brightest, d)
-            w = d * np.exp(-0.5 * r2 / width**2)
+            w = d * ex[x - xi + reach] * ey
             total += w
             sx += w * u
             sy += w * v

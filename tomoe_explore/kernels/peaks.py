@@ -172,16 +172,16 @@ def ring_levels(values: Floats, peaks: tuple[Ints, Ints], radius: float) -> Floa
     ny, nx = values.shape
     angle = np.arange(16) * (np.pi / 8)
     dx, dy = np.rint(radius * np.cos(angle)).astype(np.int64), np.rint(radius * np.sin(angle)).astype(np.int64)
-    out, lowest = np.empty(len(peaks[0]), np.float32), np.empty(5, np.float32)
+    out = np.empty(len(peaks[0]), np.float32)
     for k in range(len(out)):
-        lowest[:] = np.inf
+        # the five lowest so far, in order: each value goes up the line, without a branch to guess
+        a = b = c = d = e = np.float32(np.inf)
         for i in range(16):
             v = values[min(max(peaks[0][k] + dy[i], 0), ny - 1), min(max(peaks[1][k] + dx[i], 0), nx - 1)]
-            q = 4
-            while q >= 0 and v < lowest[q]:  # v takes its place among the five lowest so far
-                if q < 4:
-                    lowest[q + 1] = lowest[q]
-                lowest[q] = v
-                q -= 1
-        out[k] = lowest[4]
+            a, v = (v, a) if v < a else (a, v)
+            b, v = (v, b) if v < b else (b, v)
+            c, v = (v, c) if v < c else (c, v)
+            d, v = (v, d) if v < d else (d, v)
+            e = v if v < e else e
+        out[k] = e
     return out

@@ -10,7 +10,8 @@ from tomoe_explore.kernels.background import FAST, mesh_row, widen
 
 Floats = NDArray[np.float32]
 
-LEAST_WEIGHT = 0.3  #: of the kernel (squared) that must lie on good pixels
+LEAST_WEIGHT = np.float32(0.3)  #: of the kernel (squared) that must lie on good pixels
+TAPS = 3  #: pairs of pixels added in one sweep over a row
 
 
 @njit(cache=True, nogil=True)
@@ -46,49 +47,54 @@ def smooth(
     r = len(kernel) - 1
     start, columns = bad
     ring = np.zeros((2 * r + 1, nx), np.float32)
-    sky, padded = np.empty(nx, np.float32), np.zeros(nx + 2 * r, np.float32)
+    taps = np.zeros(1 + -(-r // TAPS) * TAPS, np.float32)
+    taps[: r + 1] = kernel
+    pad = len(taps) - 1
+    sky, padded, lost = np.empty(nx, np.float32), np.zeros(nx + 2 * pad, np.float32), np.empty(nx + 2 * r, np.float32)
     squares = kernel * kernel
-    across, down = 1 / _edge_weights(squares, nx), 1 / _edge_weights(squares, ny)
-    lost = np.zeros(nx, np.float32)
+    across, down = _edge_weights(squares, nx), _edge_weights(squares, ny)
+    line = np.concatenate((squares[:0:-1], squares))
     wide = widen(mesh, nx)
     for y in range(-r, ny):
         ahead = y + r
         slot = ahead % (2 * r + 1)
         if ahead < ny:
             mesh_row(wide, ahead, ny, sky)
-            inner, row = padded[r : r + nx], image[ahead]
+            inner, row = padded[pad : pad + nx], image[ahead]
             for x in range(nx):
                 inner[x] = row[x] - sky[x]
             for k in range(start[ahead], start[ahead + 1]):
                 inner[columns[k]] = np.float32(0.0)
-            _along(padded, kernel, ring[slot])
+            _along(padded, taps, ring[slot])
         else:
             ring[slot] = np.float32(0.0)
         if y >= 0:
-            row = out[y]
-            _down(ring, y % (2 * r + 1), kernel, row)
-            for x in range(nx):
-                row[x] *= across[x] * down[y]
-            near = columns[start[max(y - r, 0)] : start[min(y + r + 1, ny)]]
-            if len(near) > 0:
-                _weigh_again(row, near, lost, (start, columns, y, squares, across, down[y]))
+            _down(ring, y % (2 * r + 1), taps, out[y])
+            _lose(bad, y, line, lost)
+            _divide(out[y], across, down[y], lost[r : r + nx])
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _weigh_again(row, near, lost, where):  # type: ignore[no-untyped-def]
-    """Take the weight of bad pixels out of what a row was divided by."""
-    start, columns, y, squares, across, down = where
-    r, nx, ny = len(squares) - 1, len(row), len(start) - 1
-    for j in range(max(y - r, 0), min(y + r + 1, ny)):
+def _lose(bad, y, line, lost):  # type: ignore[no-untyped-def]
+    """Squared weight of a row's kernels that lies on bad pixels; each spreads it as far as the kernel reaches."""
+    start, columns = bad
+    r = len(line) // 2
+    lost[:] = np.float32(0.0)
+    for j in range(max(y - r, 0), min(y + r + 1, len(start) - 1)):
+        weight = line[j - y + r]
         for k in range(start[j], start[j + 1]):
-            for x in range(max(columns[k] - r, 0), min(columns[k] + r + 1, nx)):
-                lost[x] += squares[abs(j - y)] * squares[abs(x - columns[k])]
-    for c in near:
-        for x in range(max(c - r, 0), min(c + r + 1, nx)):
-            if lost[x] > 0:
-                left = 1 - lost[x] * across[x] * down
-                row[x] = row[x] / left if left > LEAST_WEIGHT else np.float32(0.0)
-                lost[x] = np.float32(0.0)
+            first = np.uint64(columns[k])  # unsigned: the compiler need not think of x < 0
+            for i in range(np.uint64(len(line))):
+                lost[first + i] += weight * line[i]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _divide(row, across, down, lost):  # type: ignore[no-untyped-def]
+    """A row over the squared weight on good pixels."""
+    for x in range(len(row)):
+        whole = across[x] * down
+        left = whole - lost[x]
+        row[x] = row[x] / left if left > LEAST_WEIGHT * whole else np.float32(0.0)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -105,24 +111,49 @@ def _edge_weights(squares, n):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _along(padded, kernel, out):  # type: ignore[no-untyped-def]
-    n, r = len(out), len(kernel) - 1
-    middle = padded[r : r + n]
-    for x in range(n):
-        out[x] = middle[x]
-    for i in range(1, r + 1):
-        k, left, right = kernel[i], padded[r - i : r - i + n], padded[r + i : r + i + n]
-        for x in range(n):
-            out[x] += k * (left[x] + right[x])
+def _along(padded, taps, out):  # type: ignore[no-untyped-def]
+    n, far = len(out), len(taps) - 1
+    for i in range(1, far + 1, TAPS):
+        pairs = (
+            padded[far - i :], padded[far + i :], padded[far - i - 1 :], padded[far + i + 1 :],
+            padded[far - i - 2 :], padded[far + i + 2 :],
+        )  # fmt: skip
+        weights = taps[i], taps[i + 1], taps[i + 2]
+        if i == 1:
+            _first_taps(padded[far : far + n], weights, pairs, out)
+        else:
+            _add_taps(weights, pairs, out)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _down(ring, slot, kernel, out):  # type: ignore[no-untyped-def]
-    size, n = ring.shape
-    middle = ring[slot]
-    for x in range(n):
-        out[x] = middle[x]
-    for i in range(1, len(kernel)):
-        k, above, below = kernel[i], ring[(slot - i) % size], ring[(slot + i) % size]
-        for x in range(n):
-            out[x] += k * (above[x] + below[x])
+def _down(ring, slot, taps, out):  # type: ignore[no-untyped-def]
+    size = len(ring)
+    for i in range(1, len(taps), TAPS):  # taps beyond the ring weigh nothing, whatever row they meet
+        pairs = (
+            ring[(slot - i) % size], ring[(slot + i) % size], ring[(slot - i - 1) % size], ring[(slot + i + 1) % size],
+            ring[(slot - i - 2) % size], ring[(slot + i + 2) % size],
+        )  # fmt: skip
+        weights = taps[i], taps[i + 1], taps[i + 2]
+        if i == 1:
+            _first_taps(ring[slot], weights, pairs, out)
+        else:
+            _add_taps(weights, pairs, out)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _first_taps(middle, weights, pairs, out):  # type: ignore[no-untyped-def]
+    """Three pairs of taps in one sweep: the sum is then loaded and stored a third as often."""
+    a, b, c = weights
+    left_a, right_a, left_b, right_b, left_c, right_c = pairs
+    for x in range(len(out)):
+        near = a * (left_a[x] + right_a[x]) + b * (left_b[x] + right_b[x])
+        out[x] = middle[x] + near + c * (left_c[x] + right_c[x])
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _add_taps(weights, pairs, out):  # type: ignore[no-untyped-def]
+    a, b, c = weights
+    left_a, right_a, left_b, right_b, left_c, right_c = pairs
+    for x in range(len(out)):
+        near = a * (left_a[x] + right_a[x]) + b * (left_b[x] + right_b[x])
+        out[x] += near + c * (left_c[x] + right_c[x])

@@ -8,6 +8,7 @@ from tomoe_explore import memory
 from tomoe_explore.camera import NX, NY, dark_current, gain_mode
 from tomoe_explore.data import Exposure, Film, Floats, Master, Masters
 from tomoe_explore.errors import CalibrationError, NoMastersError
+from tomoe_explore.kernels.dark import scale_hot
 from tomoe_explore.reduction.values import Calibration
 from tomoe_explore.schema import Flag
 
@@ -45,6 +46,7 @@ def calibrate(film: Film, masters: Masters) -> Calibration:
     flags = int(e.flags)
     mode = e.gain_mode
     gain, read_noise = mode.gain, mode.read_noise_e / mode.gain
+    level = 0.0
     if film.calibrated:
         dark, flat, bad = np.zeros(shape, np.float32), np.ones(shape, np.float32), np.zeros(shape, np.bool_)
     else:
@@ -52,17 +54,16 @@ def calibrate(film: Film, masters: Masters) -> Calibration:
             raise NoMastersError(f"no master dark for {e.where}: give dark films of this detector with the films")
         _checked(masters.dark, "dark", e)
         dark = at_temperature(masters.dark, e.temperature_k)
-        bad = masters.dark.bad
+        bad, level = masters.dark.bad, masters.dark.level
         if np.isfinite(masters.dark.noise_variance):
             read_noise = float(np.sqrt(masters.dark.noise_variance))
         if masters.flat is None:
             flat, flags = np.ones(shape, np.float32), flags | Flag.NO_FLAT
         else:
             flat = _checked(masters.flat, "flat", e)
-            bad = bad | masters.flat.bad
+            bad = np.logical_or(bad, masters.flat.bad, out=memory.empty(shape, np.bool_))
             gain = _measured_gain(masters.dark, masters.flat) or gain
-    saturation = float(np.median(dark[::8, ::8])) + mode.safe_adu(gain)
-    return Calibration(dark, flat, bad, gain, read_noise, saturation, flags)
+    return Calibration(dark, flat, bad, gain, read_noise, level + mode.safe_adu(gain), flags)
 
 
 def at_temperature(dark: Master, temperature_k: float) -> Floats:
@@ -90,9 +91,7 @@ def at_temperature(dark: Master, temperature_k: float) -> Floats:
     if not abs(ratio - 1) > SAME_CURRENT:
         return dark.pixels
     pixels = memory.empty(dark.pixels.shape, np.float32)
-    pixels[:] = dark.pixels
-    hot = np.flatnonzero(dark.pixels > np.float32(dark.level + 5 * dark.rms))
-    pixels.flat[hot] += (pixels.flat[hot] - np.float32(dark.level)) * np.float32(ratio - 1)
+    scale_hot(dark.pixels, dark.level, dark.level + 5 * dark.rms, ratio, pixels)
     return pixels
 
 

@@ -22,7 +22,7 @@ from tomoe_explore.kernels.moffat import Psf, moffat, reaches, through_gaussian
 from tomoe_explore.kernels.moments import filter_errors, lone_widths, wing_fluxes
 from tomoe_explore.kernels.neighbours import neighbour_lists
 from tomoe_explore.kernels.peaks import local_maxima, ring_levels, standing_out, vertices
-from tomoe_explore.kernels.pixels import Rows, bad_and_saturated
+from tomoe_explore.kernels.pixels import Rows, bad_and_saturated, listed
 from tomoe_explore.kernels.smooth import gaussian, smooth
 from tomoe_explore.reduction.values import Detections
 
@@ -85,9 +85,8 @@ class _View:
     Attributes
     ----------
     image, variance : ndarray of float32, (ny, nx)
-    bad : ndarray of bool, (ny, nx)
     bad_rows : Rows
-        The same as a list.
+        Bad pixels.
     sky : (level, sigma)
         First guess on the mesh.
     filtered : ndarray of float32, (ny, nx)
@@ -96,7 +95,6 @@ class _View:
 
     image: Floats
     variance: Floats
-    bad: NDArray[np.bool_]
     bad_rows: Rows
     sky: tuple[Floats, Floats]
     filtered: Floats
@@ -161,10 +159,10 @@ def detect(stack: Stack, *, snr: float = 5.0) -> Detections:
     low where noise is skewed, as that of few photons is. Stars too faint to be found are in it.
     """
     image = np.ascontiguousarray(stack.image, np.float32)
-    bad, bad_rows, full_rows = bad_and_saturated(image, stack.mask, (BAD_PIXEL, SATURATED_PIXEL))
+    bad_rows, full_rows = bad_and_saturated(image, stack.mask, (BAD_PIXEL, SATURATED_PIXEL))
     sky = _first_sky(image, stack)
     star = _star_image(image, stack.mask, sky)
-    view = _View(image, stack.variance, bad, bad_rows, sky, memory.empty(image.shape, np.float32))
+    view = _View(image, stack.variance, bad_rows, sky, memory.empty(image.shape, np.float32))
     close = _sharp_peaks(view, star, snr)
     found = _candidates(view, star, close, snr)
     found = _saturated(found, full_rows, image, stack.mask, sky[0], star)
@@ -326,10 +324,12 @@ def _saturated(
 
 def _sky(view: _View, found: _Candidates, full: Rows, star: _StarImage) -> tuple[NDArray[np.bool_], Floats]:
     """Pixels that hold light of stars or are bad, and the sky of the others on the mesh."""
-    star_mask = view.bad.copy()
+    star_mask = memory.empty(view.image.shape, np.bool_)
+    star_mask[:] = False
+    star_mask[listed(view.bad_rows)] = True
     paint(star_mask, found.x, found.y, _reach(found.flux, star, view.noise))
-    y = np.repeat(np.arange(len(full[0]) - 1.0), np.diff(full[0]))
-    paint(star_mask, full[1].astype(np.float64), y, np.full(len(y), star.fwhm))
+    y, x = listed(full)
+    paint(star_mask, x.astype(np.float64), y.astype(np.float64), np.full(len(y), star.fwhm))
     mean, free = cell_means(view.image, view.bad_rows, star_mask, view.sky)
     change = filled(mean - view.sky[0], free > FREE)
     return star_mask, np.asarray(view.sky[0] + change)
