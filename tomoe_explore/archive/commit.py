@@ -24,6 +24,15 @@ from tomoe_explore.wcs import TanSip
 
 Row = dict[str, Any]
 
+_c = tables.reductions.c
+_STATUS = sa.select(_c.status).where(_c.reduction_id == sa.bindparam("this"))
+_FINISH = sa.update(tables.reductions).where(_c.reduction_id == sa.bindparam("this"), _c.status == "running")
+# one current reduction a detector and exposure, whichever file it came from: a compressed copy doubles nothing
+_SUPERSEDE = sa.update(tables.reductions).where(
+    _c.exposure_id == sa.bindparam("exposure"), _c.detector_id == sa.bindparam("detector"),
+    _c.reduction_id != sa.bindparam("this"), _c.status == "done", _c.superseded_by.is_(None),
+)  # fmt: skip
+
 
 def commit(registry: Registry, layout: Layout, reduction: Reduction, provenance: Provenance) -> None:
     """Store a reduction; see `Archive.commit`."""
@@ -60,8 +69,7 @@ def _check(registry: Registry, reduction: Reduction, provenance: Provenance) -> 
             raise SchemaError(f"table {name!r} of reduction {reduction.reduction_id} is not as schema.conform gives it")
     if provenance.reduction_id != reduction.reduction_id:
         raise ArchiveError(f"reduction {reduction.reduction_id} came with provenance of {provenance.reduction_id}")
-    c = tables.reductions.c
-    rows = registry.rows(sa.select(c.status).where(c.reduction_id == reduction.reduction_id))
+    rows = registry.rows(_STATUS, this=reduction.reduction_id)
     if not rows or rows[0]["status"] != "running":
         state = f"is {rows[0]['status']} already" if rows else "was never reserved (Archive.begin)"
         raise ArchiveError(f"reduction {reduction.reduction_id} cannot be committed: it {state}")
@@ -104,23 +112,20 @@ def _stack_row(reduction: Reduction) -> Row:
 
 
 def _register(connection: sa.Connection, reduction: Reduction, provenance: Provenance, products: list[Row]) -> None:
-    c = tables.reductions.c
+    exposure, this = reduction.exposure, reduction.reduction_id
     done = {
-        "status": "done", "finished": now(), "error": None, "error_kind": None, "dark_id": provenance.dark_id,
-        "flat_id": provenance.flat_id, "refcat": provenance.refcat, "refcat_checksum": provenance.refcat_checksum,
+        "this": this, "status": "done", "finished": now(), "error": None, "error_kind": None,
+        "dark_id": provenance.dark_id, "flat_id": provenance.flat_id, "refcat": provenance.refcat,
+        "refcat_checksum": provenance.refcat_checksum,
         "code_version": provenance.code_version, "code_dirty": bool(provenance.code_dirty),
         "parameters": _json(provenance.parameters), "environment": _json(provenance.environment),
     }  # fmt: skip
-    running = (c.reduction_id == reduction.reduction_id, c.status == "running")
-    if not connection.execute(sa.update(tables.reductions).where(*running).values(**done)).rowcount:
-        raise ArchiveError(f"reduction {reduction.reduction_id} was given up by another process while it ran")
-    # one current reduction a detector and exposure, whichever file it came from: a compressed copy doubles nothing
-    exposure = reduction.exposure
-    older = (c.exposure_id == exposure.exposure_id, c.detector_id == exposure.detector_id,
-             c.reduction_id != reduction.reduction_id, c.status == "done", c.superseded_by.is_(None))  # fmt: skip
-    connection.execute(sa.update(tables.reductions).where(*older).values(superseded_by=reduction.reduction_id))
+    if not connection.execute(_FINISH, done).rowcount:
+        raise ArchiveError(f"reduction {this} was given up by another process while it ran")
+    older = {"exposure": exposure.exposure_id, "detector": exposure.detector_id, "this": this}
+    connection.execute(_SUPERSEDE, older | {"superseded_by": this})
     connection.execute(sa.insert(tables.products), products)
-    connection.execute(sa.insert(tables.stacks).values(**_stack_row(reduction)))
+    connection.execute(sa.insert(tables.stacks), _stack_row(reduction))
 
 
 def _json(values: object) -> str:

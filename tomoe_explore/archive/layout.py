@@ -70,17 +70,17 @@ class Layout:
 
     def staging(self, name: int | str) -> Path:
         """Directory (absolute) of files under way for one reduction or master."""
-        return self.root / "staging" / str(name)
+        return Path(self.root, "staging", str(name))
 
     def stack(self, place: ProductPlace) -> Path:
         """Path of a stack. A re-reduction has the same file name, hence the version's directory."""
         name = camera.film_name("s", place.detector_id, place.night, place.exposure_id)
-        return Path("stacks") / place.night / f"{place.exposure_id:08d}" / f"v{place.version:03d}" / name
+        return Path("stacks", place.night, f"{place.exposure_id:08d}", f"v{place.version:03d}", name)
 
     def part(self, table: str, place: ProductPlace) -> Path:
         """Path of one reduction's part of a table."""
-        directory = Path("tables") / table / place.night / f"{place.exposure_id:08d}"
-        return directory / f"{table}-{place.reduction_id}.parquet"
+        exposure, name = f"{place.exposure_id:08d}", f"{table}-{place.reduction_id}.parquet"
+        return Path("tables", table, place.night, exposure, name)
 
     def master(self, night: str, master_id: str) -> Path:
         """Path of a master dark or flat."""

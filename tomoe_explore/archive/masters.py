@@ -24,6 +24,8 @@ from tomoe_explore.limits import LIMITS, Limits
 #: A record of the registry's ``masters``: a mapping, though not by its type.
 Row = Any
 
+_OF_DETECTOR = sa.select(tables.masters).where(tables.masters.c.detector_id == sa.bindparam("detector"))
+
 #: Darks within so many days of each other are of one night and ought to agree.
 SAME_NIGHT_D = 0.6
 
@@ -66,8 +68,7 @@ def add_master(
 
 def find_masters(registry: Registry, layout: Layout, exposure: Exposure, limits: Limits = LIMITS) -> Masters:
     """Masters for a film; see `Archive.find_masters`."""
-    c = tables.masters.c
-    rows = registry.rows(sa.select(tables.masters).where(c.detector_id == exposure.detector_id))
+    rows = registry.rows(_OF_DETECTOR, detector=exposure.detector_id)
     fitting = [row for row in rows if row["gain_mode"] == exposure.gain_mode.name]
     darks = [r for r in fitting if r["kind"] == "dark" and _same_exptime(r, exposure)]
     if not darks:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -51,6 +50,24 @@ class Reservation:
         )
 
 
+_films, _reductions, _value = tables.films, tables.reductions, sa.bindparam
+
+_KNOWN = sa.select(_films.c.film_checksum).where(
+    _films.c.path == _value("path"), _films.c.size == _value("size"), _films.c.mtime_ns == _value("mtime_ns")
+)
+_OF_FILM = (
+    sa.select(_reductions).where(_reductions.c.film_checksum == _value("of")).order_by(_reductions.c.reduction_id)
+)
+_THIS_REDUCTION = _reductions.c.reduction_id == _value("this")
+_SUPERSEDED_BY = sa.select(_reductions.c.superseded_by).where(_THIS_REDUCTION)
+_SET_REDUCTION = sa.update(_reductions).where(_THIS_REDUCTION)
+_LAST_ID = sa.select(sa.func.max(_reductions.c.reduction_id)).where(
+    _reductions.c.reduction_id >= _value("first"), _reductions.c.reduction_id < _value("stop")
+)
+_EXPOSURE = sa.select(tables.exposures.c.night).where(tables.exposures.c.exposure_id == _value("this"))
+_FORGET_PATH = sa.update(_films).where(_films.c.path == _value("at"), _films.c.film_checksum != _value("this"))
+_SET_FILM = sa.update(_films).where(_films.c.film_checksum == _value("this"))
+
 #: Reservations of this process that somebody still holds; one that nobody holds (an interrupted cell) is taken over.
 _held: WeakValueDictionary[tuple[str, int], Reservation] = WeakValueDictionary()
 
@@ -90,11 +107,8 @@ def known(registry: Registry, path: str | os.PathLike[str]) -> FilmFile:
     ArchiveError
         If the file is gone.
     """
-    film, films = _stat(path), tables.films.c
-    rows = registry.rows(
-        sa.select(films.film_checksum)
-        .where(films.path == film.path, films.size == film.size, films.mtime_ns == film.mtime_ns)
-    )  # fmt: skip
+    film = _stat(path)
+    rows = registry.rows(_KNOWN, path=film.path, size=film.size, mtime_ns=film.mtime_ns)
     return replace(film, checksum=rows[0]["film_checksum"] if rows else "")
 
 
@@ -109,20 +123,14 @@ def _stat(path: str | os.PathLike[str]) -> FilmFile:
 
 def reduction_of(registry: Registry, checksum: str) -> int | None:
     """The newest finished reduction of a film, if there is one; another file of the exposure may have superseded it."""
-    rows = registry.rows(_of_film(checksum, "done"))
-    return int(rows[-1]["reduction_id"]) if rows else None
+    done = [row["reduction_id"] for row in registry.rows(_OF_FILM, of=checksum) if row["status"] == "done"]
+    return int(done[-1]) if done else None
 
 
 def superseded_by(registry: Registry, reduction_id: int) -> int | None:
     """The reduction that replaced another one, if there is one."""
-    c = tables.reductions.c
-    rows = registry.rows(sa.select(c.superseded_by).where(c.reduction_id == reduction_id))
+    rows = registry.rows(_SUPERSEDED_BY, this=reduction_id)
     return rows[0]["superseded_by"] if rows else None
-
-
-def _of_film(checksum: str, status: str) -> sa.Select[Any]:
-    c = tables.reductions.c
-    return sa.select(tables.reductions).where(c.film_checksum == checksum, c.status == status).order_by(c.reduction_id)
 
 
 def begin(
@@ -131,7 +139,8 @@ def begin(
 ) -> Reservation | None:  # fmt: skip
     """Reserve a film; see `Archive.begin`."""
     film = identify(registry, path, checksum)
-    if not force and reduction_of(registry, film.checksum) is not None:
+    # asked without a lock where the film may be known; again, and for all, once the registry is locked
+    if not force and checksum is None and reduction_of(registry, film.checksum) is not None:
         return None
     for attempt in range(5):
         try:
@@ -150,29 +159,28 @@ def begin(
 def _reserve(
     connection: sa.Connection, url: str, exposure: Exposure, film: FilmFile, *, force: bool
 ) -> Reservation | None:
-    if not force and connection.execute(_of_film(film.checksum, "done").limit(1)).first() is not None:
+    before = connection.execute(_OF_FILM, {"of": film.checksum}).mappings().all()
+    if not force and any(row["status"] == "done" for row in before):
         return None
     record_exposure(connection, exposure)
     record_film(connection, exposure, film)
-    c = tables.reductions.c
     owner = this_process()
     holder = {"owner_host": owner.host, "owner_pid": owner.pid, "owner_started": owner.started, "started": now()}
-    for running in connection.execute(_of_film(film.checksum, "running")).mappings():
-        this = c.reduction_id == running["reduction_id"]
+    for running in [row for row in before if row["status"] == "running"]:
+        this = {"this": running["reduction_id"]}
         if not _is_held(url, running, force=force):
-            connection.execute(sa.update(tables.reductions).where(this).values(**holder))
+            connection.execute(_SET_REDUCTION, this | holder)
             return Reservation(running["reduction_id"], exposure, film.path, film.checksum)
         # only a forced reduction comes here: that machine's process may be gone, nobody can tell
         gone = {"status": "failed", "finished": now(), "error_kind": "abandoned", "error": "abandoned: forced anew"}
-        connection.execute(sa.update(tables.reductions).where(this).values(**gone))
+        connection.execute(_SET_REDUCTION, this | gone)
     reduction_id = _next_id(connection, exposure)
-    connection.execute(
-        sa.insert(tables.reductions).values(
-            reduction_id=reduction_id, exposure_id=exposure.exposure_id, detector_id=exposure.detector_id,
-            night=exposure.night, status="running", film_checksum=film.checksum, code_version="", code_dirty=False,
-            parameters="{}", environment="{}", **holder,
-        )
-    )  # fmt: skip
+    row = {
+        "reduction_id": reduction_id, "exposure_id": exposure.exposure_id, "detector_id": exposure.detector_id,
+        "night": exposure.night, "status": "running", "film_checksum": film.checksum, "code_version": "",
+        "code_dirty": False, "parameters": "{}", "environment": "{}", **holder,
+    }  # fmt: skip
+    connection.execute(sa.insert(_reductions), row)
     return Reservation(reduction_id, exposure, film.path, film.checksum)
 
 
@@ -197,11 +205,8 @@ def _is_held(url: str, running: sa.RowMapping, *, force: bool) -> bool:
 
 
 def _next_id(connection: sa.Connection, exposure: Exposure) -> int:
-    c = tables.reductions.c
     first = make_reduction_id(exposure.exposure_id, exposure.detector_id, 1)
-    last = connection.execute(
-        sa.select(sa.func.max(c.reduction_id)).where(c.reduction_id >= first, c.reduction_id < first + 999)
-    ).scalar()
+    last = connection.execute(_LAST_ID, {"first": first, "stop": first + 999}).scalar()
     version = 1 if last is None else last % 1000 + 1
     try:
         return make_reduction_id(exposure.exposure_id, exposure.detector_id, version)
@@ -211,34 +216,31 @@ def _next_id(connection: sa.Connection, exposure: Exposure) -> int:
 
 def record_exposure(connection: sa.Connection, exposure: Exposure) -> None:
     """Enter an exposure unless it is there."""
-    table = tables.exposures
-    if connection.execute(sa.select(table.c.night).where(table.c.exposure_id == exposure.exposure_id)).first():
+    if connection.execute(_EXPOSURE, {"this": exposure.exposure_id}).first():
         return
-    connection.execute(
-        sa.insert(table).values(
-            exposure_id=exposure.exposure_id, night=exposure.night, mjd_start=exposure.mjd_start,
-            n_frames=exposure.n_frames, frame_interval=exposure.frame_interval_s, ra=finite(exposure.ra),
-            dec=finite(exposure.dec), object=exposure.object, project=exposure.project, observer=exposure.observer,
-            quality="bad time" if exposure.flags & Flag.BAD_TIME else "good", flags=int(exposure.flags),
-        )
-    )  # fmt: skip
+    row = {
+        "exposure_id": exposure.exposure_id, "night": exposure.night, "mjd_start": exposure.mjd_start,
+        "n_frames": exposure.n_frames, "frame_interval": exposure.frame_interval_s, "ra": finite(exposure.ra),
+        "dec": finite(exposure.dec), "object": exposure.object, "project": exposure.project,
+        "observer": exposure.observer, "quality": "bad time" if exposure.flags & Flag.BAD_TIME else "good",
+        "flags": int(exposure.flags),
+    }  # fmt: skip
+    connection.execute(sa.insert(tables.exposures), row)
 
 
 def record_film(connection: sa.Connection, exposure: Exposure, film: FilmFile) -> None:
     """Enter a film, or where it was seen last; a path belongs to the film that lies there now."""
-    table = tables.films
-    this = table.c.film_checksum == film.checksum
+    this = {"this": film.checksum}
     seen = {"path": film.path, "size": film.size, "mtime_ns": film.mtime_ns}
-    connection.execute(sa.update(table).where(table.c.path == film.path, ~this).values(path=None))
-    if connection.execute(sa.update(table).where(this).values(**seen)).rowcount:
+    connection.execute(_FORGET_PATH, this | {"at": film.path, "path": None})
+    if connection.execute(_SET_FILM, this | seen).rowcount:
         return
     ra, dec, cell = nominal_center(exposure)
-    connection.execute(
-        sa.insert(table).values(
-            film_checksum=film.checksum, kind=exposure.kind, exposure_id=exposure.exposure_id,
-            detector_id=exposure.detector_id, night=exposure.night, ra=ra, dec=dec, cell=cell, **seen,
-        )
-    )  # fmt: skip
+    row = {
+        "film_checksum": film.checksum, "kind": exposure.kind, "exposure_id": exposure.exposure_id,
+        "detector_id": exposure.detector_id, "night": exposure.night, "ra": ra, "dec": dec, "cell": cell, **seen,
+    }  # fmt: skip
+    connection.execute(sa.insert(_films), row)
 
 
 def nominal_center(exposure: Exposure) -> tuple[float | None, float | None, int | None]:

@@ -52,7 +52,6 @@ class Staging:
 
     def publish(self) -> None:
         """Rename all files into place. They stay unseen until the registry names them."""
-        sync(self._directory)
         places = [(file.staged, self._layout.root / file.path) for file in self._files]
         for directory in sorted({target.parent for _, target in places}):
             make_directory(directory)
@@ -75,7 +74,7 @@ def staged(layout: Layout, name: int | str) -> Iterator[Staging]:
     with clear_errors(layout.root):
         try:
             shutil.rmtree(directory, ignore_errors=True)
-            make_directory(directory)
+            directory.mkdir(parents=True)  # not synced: what stays here after a crash is rubbish
             yield Staging(layout, name)
         finally:
             shutil.rmtree(directory, ignore_errors=True)

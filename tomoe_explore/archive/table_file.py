@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +12,15 @@ import pyarrow.parquet as pq
 
 #: Rows of a row group: a small cone reads one or two of them (see the design's figures on queries).
 ROW_GROUP_ROWS = 16_384
+
+#: What is measured in each row of ``photometry``; all else repeats, from frame to frame or from source to source.
+_MEASURED = ("flux", "flux_err", "background")
+
+#: Columns that rows are sought by: statistics say which row groups can hold them.
+_SOUGHT = (
+    "source_id", "mover_id", "streak_id", "object_id", "ref_id", "exposure_id", "detector_id", "reduction_id", "frame",
+    "ra", "dec", "mjd", "mag", "healpix_29",
+)  # fmt: skip
 
 _ORDER = ("healpix_29", "source_id", "mover_id", "streak_id", "frame")
 
@@ -26,19 +37,15 @@ def write_part(table: pa.Table, path: Path) -> None:
 
     Notes
     -----
-    Numbers are split into byte streams (``BYTE_STREAM_SPLIT``), so that zstd finds the quiet exponents of noise and the
-    runs of what repeats over a source's frames; integers are kept as differences. Both cost less time and fewer bytes
-    than dictionaries.
+    Numbers that differ from row to row are split into byte streams (``BYTE_STREAM_SPLIT``), whose quiet exponents LZ4
+    packs; what repeats over a source's frames is found by zstd; times do both. No dictionaries: to make one costs more
+    than all else. Columns that are measured have no statistics, for nobody seeks by them.
     """
-    keys = [(name, "ascending") for name in _ORDER if name in table.column_names]
-    if keys and not _sorted(table, [name for name, _ in keys]):
-        table = table.sort_by(keys)
-    encodings = {f.name: encoding for f in table.schema if (encoding := _encoding(f))}
-    few = [f.name for f in table.schema if f.name not in encodings]
-    pq.write_table(
-        table, path, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS,
-        use_dictionary=few, column_encoding=encodings, version="2.6", data_page_version="1.0",
-    )  # fmt: skip
+    columns = table.column_names
+    keys = [name for name in _ORDER if name in columns]
+    if not _sorted(table, keys):
+        table = table.sort_by([(name, "ascending") for name in keys])
+    pq.write_table(table, path, **_options(table.schema))
 
 
 def _sorted(table: pa.Table, keys: list[str]) -> bool:
@@ -52,10 +59,16 @@ def _sorted(table: pa.Table, keys: list[str]) -> bool:
     return True
 
 
-def _encoding(field: pa.Field) -> str | None:
-    """How a column's numbers are laid out; None: a dictionary, for text and for flags, which take few values."""
-    if field.name == "flags":
-        return None
-    if pa.types.is_floating(field.type):
-        return "BYTE_STREAM_SPLIT"
-    return "DELTA_BINARY_PACKED" if field.type in (pa.int16(), pa.int32(), pa.int64()) else None
+@cache
+def _options(schema: pa.Schema) -> dict[str, Any]:
+    """How `pyarrow.parquet.write_table` lays out the columns of a table."""
+    names, per_frame = schema.names, {"source_id", "frame"} <= set(schema.names)
+    repeats = [n for n in names if per_frame and n not in _MEASURED]
+    split = {f.name for f in schema if pa.types.is_floating(f.type) and (f.name not in repeats or f.name == "mjd")}
+    return {
+        "column_encoding": {n: "BYTE_STREAM_SPLIT" if n in split else "PLAIN" for n in names},
+        "compression": {n: "zstd" if n in repeats else "lz4" for n in names},
+        "compression_level": dict.fromkeys(repeats, 1), "use_dictionary": False,
+        "write_statistics": [n for n in names if n in _SOUGHT], "row_group_size": ROW_GROUP_ROWS,
+        "write_batch_size": ROW_GROUP_ROWS, "version": "2.6", "data_page_version": "1.0",
+    }  # fmt: skip

@@ -149,8 +149,10 @@ def _film_checksum(path: Path, source: FrameSource) -> str:
 def _checksum(path: Path) -> str:
     import xxhash
 
-    digest, buffer = xxhash.xxh3_128(), memoryview(bytearray(1 << 20))
+    digest = xxhash.xxh3_128()
     with opened(path) as stream:
+        # no more than the file needs: fresh memory costs more than to read a small file
+        buffer = memoryview(bytearray(min(os.fstat(stream.fileno()).st_size + 1, 1 << 20)))
         while n := stream.readinto(buffer):
             digest.update(buffer[:n])
     return f"xxh3:{digest.hexdigest()}"

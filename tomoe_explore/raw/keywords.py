@@ -53,9 +53,12 @@ def number(layout: Layout, key: str, default: float | None = None) -> float:
     if default is not None and key not in layout.header:
         return default
     try:
-        return float(layout.header[key])
+        value = float(layout.header[key])
     except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
         layout.keyword_error(f"{key} must be a number, got {layout.header[key]!r}")
+    return value
 
 
 def _cadence(layout: Layout) -> tuple[float, float]:

@@ -114,9 +114,10 @@ def _read_header(stream: io.RawIOBase, path: Path, start: bytes) -> tuple[Header
 
 
 def _shape(path: Path, header: Header, prefix: str) -> tuple[tuple[int, int, int], int]:
-    axes = [header.get(f"{prefix}NAXIS{i + 1}") for i in range(header.get(f"{prefix}NAXIS") or 0)]
-    bitpix = header.get(f"{prefix}BITPIX")
-    if len(axes) != 3 or tuple(axes[:2]) not in _SIZES or bitpix not in _BITPIX or not (axes[2] or 0) >= 1:
+    n_axes, bitpix = header.get(f"{prefix}NAXIS"), header.get(f"{prefix}BITPIX")
+    axes = [header.get(f"{prefix}NAXIS{i + 1}") for i in range(n_axes if isinstance(n_axes, int) else 0)]
+    is_cube = len(axes) == 3 and all(isinstance(n, (int, float)) and n >= 1 for n in axes)
+    if not is_cube or tuple(axes[:2]) not in _SIZES or bitpix not in _BITPIX:
         sizes = ", ".join(f"{x}x{y}" for x, y in sorted(_SIZES))
         got = "x".join(map(str, axes)) or "no pixels"
         raise FilmShapeError(

@@ -43,7 +43,8 @@ def _edge(frame: NDArray[np.generic], n_light: int) -> int | None:
     """
     n_dark = frame.shape[1] - n_light
     stripes = np.concatenate([frame[::16, : 2 * n_dark], frame[::16, -2 * n_dark :]], axis=1)
-    middle = np.sort(stripes, axis=0)[len(stripes) // 4 : -(len(stripes) // 4)]
+    # numpy sorts these five times as fast as 16-bit integers, which they hold exactly
+    middle = np.sort(stripes.astype(np.float32), axis=0)[len(stripes) // 4 : -(len(stripes) // 4)]
     level = middle.mean(axis=0, dtype=np.float64)
     lit = np.repeat([np.median(level[n_dark : 2 * n_dark]), np.median(level[2 * n_dark : 3 * n_dark])], n_dark)
     edge = np.concatenate([level[:n_dark], level[3 * n_dark :]])
