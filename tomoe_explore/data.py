@@ -302,6 +302,11 @@ class Stack:
     scintillation: float = float("nan")
     lost: tuple[int, ...] = ()
 
+    @property
+    def sky_variance(self) -> float:
+        """Median variance of a pixel, ADU^2: that of the sky, for most pixels hold no star."""
+        return float(np.median(self.variance[::16, ::16]))
+
 
 BAD_PIXEL, SATURATED_PIXEL = 1, 2  #: bits of `Stack.mask`
 

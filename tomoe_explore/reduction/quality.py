@@ -369,7 +369,7 @@ def expected_stars(prepared: Prepared, stars: Refcat, fwhm_px: float, *, limits:
     on = (np.abs(stars.dec - dec) < NY / 2 * PIXEL_SCALE / 3600) & (
         np.abs(d_ra) * np.cos(np.radians(dec)) < NX / 2 * PIXEL_SCALE / 3600
     )
-    noise = float(np.sqrt(np.median(stack.variance[::8, ::8]) * np.pi)) * fwhm_px
+    noise = float(np.sqrt(stack.sky_variance * np.pi)) * fwhm_px
     limit = clear_zeropoint(e, prepared.calibration.gain, limits=limits) - 2.5 * np.log10(FOUND_SNR * noise)
     return int((on & (stars.mag < limit)).sum())
 
@@ -387,7 +387,7 @@ def _check_dome(prepared: Prepared, limits: Limits) -> None:
 
 def _sky(stack: Stack) -> float:
     """Median of the stack, ADU a frame."""
-    return float(np.median(stack.image[::16, ::8]))
+    return float(np.median(stack.image[::16, ::16]))
 
 
 def _starlike(detections: Detections, snr: float) -> NDArray[np.bool_]:

@@ -169,7 +169,7 @@ def _solved(prepared: Prepared, solution: Solution, p: Parameters) -> Stack:
     return replace(
         prepared.stack, wcs_header=solution.wcs_header, n_stars=solution.n_stars, astrometric_rms=solution.rms,
         fwhm_px=fwhm, aperture_px=max(p.aperture_fwhm * fwhm, 2.0),
-        sky=float(np.median(detections.background[::8, ::8])),
+        sky=float(np.median(detections.background[::16, ::16])),
     )  # fmt: skip
 
 
@@ -214,7 +214,7 @@ def _measure(
         gain=calibration.gain, read_noise_e=calibration.read_noise * calibration.gain,
         aperture_correction=correction, scintillation=twinkle,
     )  # fmt: skip
-    stack = replace(stack, depth=float(tables.depth(stack, np.median(stack.variance[::8, ::8]))))
+    stack = replace(stack, depth=float(tables.depth(stack, stack.sky_variance)))
     return measured, stack, zero
 
 

@@ -155,7 +155,7 @@ def frames_table(film: Film2Hz, stack: Stack) -> pa.Table:
     """
     series, n = film.frames, film.flux.shape[1]
     offset = np.median(series.sky_offset, axis=(1, 2))
-    variance = np.maximum(float(np.median(stack.variance[::8, ::8])) * stack.n_frames + offset / stack.gain, 0.0)
+    variance = np.maximum(stack.sky_variance * stack.n_frames + offset / stack.gain, 0.0)
     values = {
         "dx": series.dx, "dy": series.dy, "fwhm": series.fwhm_px * PIXEL_SCALE,
         "sky": stack.sky + offset, "transparency": series.transparency,
