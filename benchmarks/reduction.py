@@ -15,10 +15,11 @@ core_seconds_without_movers_streaks, compression_core_seconds
     The same less the search for movers (there is none for streaks yet); the compression within the same runs.
 over_readinto, without_movers_streaks_over_readinto
     The same over reading the bytes into a buffer that is used again.
-faster_than_ccdproc_photutils, faster_than_numpy_sep
+faster_than_ccdproc_photutils, faster_than_numpy_sep, faster_than_numpy_sep_tutorial
     A peer's seconds over ours in the stages that both do (read, calibrate, stack, detect, match, zero point, forced
     2 Hz photometry with local sky); median (worst) timed night. ``recipe_``: over our whole recipe but movers, with
-    what only ours does: registration, checks, neighbours' light, transparency, true errors, tables.
+    what only ours does: registration, checks, neighbours' light, transparency, true errors, tables. ``_tutorial``: with
+    a background and errors of every frame, as the tutorial of sep has them; the other does without.
 astrometric_rms_arcsec
     Measured less true positions of unsaturated stars to 16 mag that the reduction does not call blended, the worse
     coordinate; median (worst) film. The tables also give how far the solution itself is off ("wcs").

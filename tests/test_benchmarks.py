@@ -188,7 +188,7 @@ def test_costs_are_medians_of_rounds_and_nights(part) -> None:
         rounds = factor * np.array([1.1, 1.0, 9.0])
         seconds = {"readinto": 0.1 * rounds, "whole": rounds, "movers": 0.2 * rounds, "compression": 0.5 * rounds,
                    "recipe": 0.6 * rounds, "common": 0.5 * rounds, "numpy_sep": 5.0 * rounds,
-                   "ccdproc_photutils": 50.0 * rounds}  # fmt: skip
+                   "numpy_sep_tutorial": 7.0 * rounds, "ccdproc_photutils": 50.0 * rounds}  # fmt: skip
         speeds.append(costs.Speed("sparse", 3.0, 10**8, seconds, {}))
     results = work.Results(speeds=speeds, rates=[work.Rate("sparse", 10, 30.0), work.Rate("dense", 10, 60.0)])
     figures, yardstick = part("figures").figures_of(results)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ OURS_ALONE = (
     )),
 )  # fmt: skip
 COMPRESSION = ("tomoe_explore.archive.commit:write_stack",)
-PEERS = ("numpy_sep", "ccdproc_photutils")
+PEERS = ("numpy_sep", "numpy_sep_tutorial", "ccdproc_photutils")
 MOST_FILMS = 4  #: that one run of ours takes, so that its start counts little
 
 
@@ -105,9 +106,11 @@ def speed(night: Night, paths: Sequence[Path], c: Calibrated, done: tuple[Reduct
             return reduced(raw.open_film(first, checksum=""), c)
 
     contenders = {
-        "readinto": measure.reader(first), "whole": whole, "recipe": recipe,
-        "numpy_sep": lambda: peers.numpy_sep(job), "ccdproc_photutils": lambda: peers.ccdproc_photutils(job),
-    }  # fmt: skip
+        "readinto": measure.reader(first),
+        "whole": whole,
+        "recipe": recipe,
+        **{name: partial(getattr(peers, name), job) for name in PEERS},
+    }
     seconds, results = measure.interleaved(contenders, rounds)
     inside = {name: watch.blocks(name) / len(paths) for name in ("compression", "movers")}
     whole_film = seconds["whole"] / len(paths) - inside["compression"]

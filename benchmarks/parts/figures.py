@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from parts.costs import Speed
+from parts.costs import PEERS, Speed
 from parts.film_score import FilmScore
 from parts.scores import BRIGHT_MAG, NOISE, Array, Counts, Magnitudes, by_magnitude
 from parts.work import Results
@@ -118,7 +118,7 @@ def _costs(speeds: Sequence[Speed]) -> dict[str, Number]:
         figures[f"{figure}_least"] = median(float(s.seconds[name].min()) for s in speeds)
     for figure, name in (("over_readinto", "whole"), ("without_movers_streaks_over_readinto", "no movers")):
         figures[figure] = median(s.median(name) / s.median("readinto") for s in speeds)
-    for peer in ("ccdproc_photutils", "numpy_sep"):
+    for peer in PEERS:
         for figure, ours in ((f"faster_than_{peer}", "common"), (f"recipe_faster_than_{peer}", "recipe")):
             ratios = [s.median(peer) / s.median(ours) for s in speeds]
             figures[figure], figures[f"{figure}_worst"] = median(ratios), worst(ratios, min)
