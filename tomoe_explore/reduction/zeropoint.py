@@ -28,7 +28,8 @@ N_RADII = 7  #: points of the curve of growth
 N_GROWTH = 80  #: stars that make it, the least crowded
 CROWDED = 0.5  #: light of all neighbours near over a star's own, beyond which it tells nothing of the curve of growth
 ISOLATED = 0.02  #: neighbours' light in the aperture, of the star's own, up to which the zero point rests on it
-SURFACE_STARS = (25, 60)  #: stars from which the zero point may change linearly, quadratically over the detector
+ENOUGH_STARS = 60  #: fewer are not to be chosen among
+SURFACE_PRIORS = (3e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)  #: mag: sizes of the terms by which the zero point may change
 SYSTEMATIC = 0.003  #: mag; unseen companions and nonlinearity, which no number of stars averages out
 USUAL_SNR, LEAST_SNR = 100.0, 15.0  #: of stars the zero point rests on: faint ones have companions that nobody sees
 COLOR_PRIOR = 0.15  #: mag a mag: how large a colour term may be before stars have spoken
@@ -74,7 +75,7 @@ def zeropoint(
     good = (on_stack.flags == 0) & (targets.ref_id >= 0) & np.isfinite(targets.ref_mag)
     light = _expected(targets.ref_mag, flux, good & (flux > LEAST_SNR * error))
     snr = np.sort(light[good] / error[good])[::-1]
-    enough = max(min(USUAL_SNR, float(snr[: SURFACE_STARS[1]].min(initial=USUAL_SNR))), LEAST_SNR)
+    enough = max(min(USUAL_SNR, float(snr[:ENOUGH_STARS].min(initial=USUAL_SNR))), LEAST_SNR)
     good &= (light >= enough * error) & (flux > 0)
     if good.sum() < MIN_STARS:
         raise ZeropointError(
@@ -82,7 +83,7 @@ def zeropoint(
             f"at least {MIN_STARS} are needed for a zero point"
         )
     alone = good & (spill < ISOLATED * flux)
-    stars = np.flatnonzero(alone if alone.sum() >= SURFACE_STARS[1] else good)
+    stars = np.flatnonzero(alone if alone.sum() >= ENOUGH_STARS else good)
     value = targets.ref_mag[stars] + 2.5 * np.log10(flux[stars]) + 0.5 * 1.0857 * (error[stars] / flux[stars]) ** 2
     color = targets.bp_rp[stars].astype(float)
     usual = float(np.median(color[np.isfinite(color)])) if np.isfinite(color).any() else COLOR_PIVOT
@@ -93,9 +94,8 @@ def zeropoint(
     center = terms[:, 2:].mean(axis=0)
     terms[:, 2:] -= center
     photon = 1.0857 * error[stars] / flux[stars]
-    found, variance, n_used = _simplest(terms, value.astype(float), photon.astype(float))
-    surface = np.zeros(5)
-    surface[: len(found) - 2] = found[2:]
+    found, variance, n_used = _fitted(terms, value.astype(float), photon.astype(float))
+    surface = found[2:]
     # frames are registered, the stack is not: their images are sharper than the one that the growth was measured on
     sharper = float(np.median((flux[stars] + spill[stars]) / on_stack.flux[stars]))
     correction = 1.0 / (float(growth.share(radius_px)) * sharper)
@@ -112,45 +112,42 @@ def _expected(mag: Floats, flux: Floats, sure: Bools) -> Doubles:
     return np.asarray(10 ** (0.4 * (zero - mag.astype(np.float64))))
 
 
-def _simplest(terms: Doubles, values: Doubles, photon: Doubles) -> tuple[Doubles, float, int]:
-    """Coefficients with the surface of the lowest order that will do, variance of the first, stars kept.
+def _fitted(terms: Doubles, values: Doubles, photon: Doubles) -> tuple[Doubles, float, int]:
+    """Coefficients, variance of the first, stars kept; the surface is as large as the stars show it to be.
 
-    A higher order must lower chi-square by more than ``k ln n`` for its k terms (Schwarz 1978): one that the stars do
-    not show adds its noise to all fluxes.
+    Its terms have a Gaussian prior whose width is the one of `SURFACE_PRIORS` that has the largest evidence (MacKay
+    1992): where stars show nothing it vanishes and adds no noise to the fluxes, and there is no step between the two.
     """
-    most = (2, 4, 7)[int(np.searchsorted(SURFACE_STARS, len(values), side="right"))]
-    found, covariance, kept, weight = _robust(terms[:, :most], values, photon)
-    cost, best = np.inf, 2
-    for k in (2, 4, 7):
-        if k > most:
-            break
-        trial = _solve(terms[:, :k], values, weight)[0]
-        chi2 = float((weight * (values - terms[:, :k] @ trial) ** 2).sum()) + k * np.log(len(values))
-        if chi2 < cost:
-            cost, best = chi2, k
-    if best < most:
-        found, covariance, kept, _ = _robust(terms[:, :best], values, photon)
+    priors = [np.array([0.0, COLOR_PRIOR**-2] + [width**-2] * (terms.shape[1] - 2)) for width in SURFACE_PRIORS]
+    weight = _robust(terms, values, photon, priors[-1])[3]
+    prior = max(priors, key=lambda precision: _solve(terms, values, weight, precision)[2])
+    found, covariance, kept, _ = _robust(terms, values, photon, prior)
     return found, float(covariance[0, 0]), kept
 
 
-def _solve(terms: Doubles, values: Doubles, weight: Doubles) -> tuple[Doubles, Doubles]:
-    """Weighted least squares with a prior on the colour term: coefficients and covariance."""
-    prior = np.zeros(terms.shape[1])
-    prior[1] = 1.0 / COLOR_PRIOR**2
-    covariance: Doubles = np.linalg.inv((terms.T * weight) @ terms + np.diag(prior)).astype(np.float64)
-    return covariance @ (terms.T @ (weight * values)), covariance
+def _solve(terms: Doubles, values: Doubles, weight: Doubles, precision: Doubles) -> tuple[Doubles, Doubles, float]:
+    """Weighted least squares with priors of a precision (0: none): coefficients, covariance, log of the evidence."""
+    normal = (terms.T * weight) @ terms + np.diag(precision)
+    covariance: Doubles = np.linalg.inv(normal).astype(np.float64)
+    found = covariance @ (terms.T @ (weight * values))
+    residual = values - terms @ found
+    misfit = float((weight * residual**2).sum() + (precision * found**2).sum())
+    evidence = 0.5 * float(np.log(precision[precision > 0]).sum() - np.linalg.slogdet(normal)[1] - misfit)
+    return found, covariance, evidence
 
 
-def _robust(terms: Doubles, values: Doubles, photon: Doubles) -> tuple[Doubles, Doubles, int, Doubles]:
+def _robust(
+    terms: Doubles, values: Doubles, photon: Doubles, precision: Doubles
+) -> tuple[Doubles, Doubles, int, Doubles]:
     """Coefficients, covariance, stars kept, weights."""
     scatter = USUAL_SCATTER
     center = values - np.median(values)
     keep = np.abs(center) < 5 * max(1.4826 * float(np.median(np.abs(center))), 0.02)
     for _ in range(4):
         weight = keep / (photon**2 + scatter**2)
-        found, covariance = _solve(terms, values, weight)
+        found, covariance, _ = _solve(terms, values, weight, precision)
         residual = values - terms @ found
-        free = int(keep.sum()) - terms.shape[1]
+        free = float(keep.sum() - (1 - precision * np.diag(covariance)).sum())  # what priors fix takes no freedom
         if free >= 5:
             excess = float((residual[keep] ** 2 - photon[keep] ** 2).sum()) / free
             scatter = float(np.sqrt(max(excess, LEAST_SCATTER**2)))
