@@ -26,6 +26,7 @@ MIN_STARS = 3
 WIDE_FWHM = 4.0  #: radius in FWHM to which the curve of growth is measured
 N_RADII = 7  #: points of the curve of growth
 N_GROWTH = 80  #: stars that make it, the least crowded
+GROWTH_SCATTER, FEW = 0.03, 3  #: what the widest light scatters from star to star, as if so many had shown it before
 CROWDED = 0.5  #: light of all neighbours near over a star's own, beyond which it tells nothing of the curve of growth
 ISOLATED = 0.02  #: neighbours' light in the aperture, of the star's own, up to which the zero point rests on it
 ENOUGH_STARS = 60  #: fewer are not to be chosen among
@@ -210,7 +211,8 @@ def measure_growth(stack: Stack, curves: Curves, spilled: Floats, first: Growth)
     if plain.sum() < 3:
         return first
     median = np.median(ratio[:, plain], axis=1)
-    scatter = 1.4826 * float(np.median(np.abs(ratio[-1, plain] - median[-1])))
-    error = 1.2533 * scatter / np.sqrt(plain.sum()) / median[-1]
+    n, scatter = int(plain.sum()), 1.4826 * float(np.median(np.abs(ratio[-1, plain] - median[-1])))
+    known, usual = n * scatter**2, FEW * GROWTH_SCATTER**2
+    error = 1.2533 * float(np.sqrt((known + usual) / (n + FEW) / n)) / median[-1]
     alpha, beta = fit_growth(curves.radii, median.astype(np.float64), stack.fwhm_px)
     return Growth(float(alpha), float(beta), float(error))
