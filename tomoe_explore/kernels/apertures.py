@@ -28,7 +28,7 @@ FAR = np.float32(1e6)  #: where pixels lie that only fill a stamp up
 MOST_HOLES = 24  #: bad pixels about a source; with more it is measured the slow way
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _lay_out(frame, box, pixels):  # type: ignore[no-untyped-def]
     """Copy the pixels of a box, row after row."""
     left, low, width, height = box
@@ -40,7 +40,7 @@ def _lay_out(frame, box, pixels):  # type: ignore[no-untyped-def]
                 there[i] = run[i]
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _weighted(pixels, stamp, n, centre, reach):  # type: ignore[no-untyped-def]
     """Sum and area of the n pixels of a stamp."""
     xc, yc = centre
@@ -55,7 +55,7 @@ def _weighted(pixels, stamp, n, centre, reach):  # type: ignore[no-untyped-def]
     return total, area
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _fill_stamp(packing, calibration, box, stamp, holes):  # type: ignore[no-untyped-def]
     """Factor and offset that make calibrated values of stored ones, 0 in bad pixels; and the pixels' x and y.
 
@@ -82,7 +82,7 @@ def _fill_stamp(packing, calibration, box, stamp, holes):  # type: ignore[no-unt
     return n_holes
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _fill_holes(frame, packing, calibration, holes, centre, reach):  # type: ignore[no-untyped-def]
     """What the bad pixels would hold, by their neighbours, under the aperture; whether there is any."""
     total, met = 0.0, False
@@ -95,7 +95,7 @@ def _fill_holes(frame, packing, calibration, holes, centre, reach):  # type: ign
     return total, met
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _fetch(frames, f, box):  # type: ignore[no-untyped-def]
     """Have the lines of a box fetched."""
     left, low, width, height = box
@@ -105,7 +105,7 @@ def _fetch(frames, f, box):  # type: ignore[no-untyped-def]
         prefetch(frames, f, y, left + width - 1)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _fetch_images(calibration, left, low, size):  # type: ignore[no-untyped-def]
     """Have dark, flat and bad pixels of the next source fetched."""
     dark, flat, bad = calibration
@@ -200,7 +200,7 @@ def film_apertures(
     return flux, area, bits
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _careful(frame, packing, calibration, centre, limits):  # type: ignore[no-untyped-def]
     """One aperture that leaves the frame or holds bad pixels: sum, area, bits."""
     x0, y0, bscale, bzero = packing
@@ -236,7 +236,7 @@ def _careful(frame, packing, calibration, centre, limits):  # type: ignore[no-un
     return total, weights, bits
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _neighbours(row, packing, calibration, y, x):  # type: ignore[no-untyped-def]
     x0, _, bscale, bzero = packing
     dark, flat, bad = calibration

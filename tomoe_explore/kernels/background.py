@@ -65,7 +65,7 @@ def first_levels(
     return level, sigma
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _clipped(values, noise):  # type: ignore[no-untyped-def]
     level, least = _rough_median(values), noise[0]
     for k in range(len(noise)):
@@ -237,7 +237,7 @@ def _between(x, nx, gx):  # type: ignore[no-untyped-def]
     return i, np.float32(f - i)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def mesh_row(wide: Floats, y: int, ny: int, row: Floats) -> None:
     """One row of an image interpolated linearly in a mesh.
 

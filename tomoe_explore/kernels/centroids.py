@@ -17,7 +17,7 @@ STEPS = 3  #: of the fixed-point iteration
 AHEAD = 2  #: frames by which pixels are fetched ahead
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _window(center, reach, narrow, common, out):  # type: ignore[no-untyped-def]
     """A Gaussian about a centre but for a factor, which cancels in all that is sought: two exponentials, not many.
 
@@ -32,7 +32,7 @@ def _window(center, reach, narrow, common, out):  # type: ignore[no-untyped-def]
         out[reach + k], out[reach - k] = up * common[reach + k], down * common[reach - k]
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _moments(stamp, across, down, place, light):  # type: ignore[no-untyped-def]
     """Sums of windowed light, of light times x and y, and times x^2 + y^2, from the middle; ``light`` is for work."""
     width = len(across)

@@ -112,7 +112,7 @@ def _fetch(images, x, y, size):  # type: ignore[no-untyped-def]
         prefetch_image(images[1], v, x + size)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _changed(stars, neighbours, psf, which, change):  # type: ignore[no-untyped-def]
     """Whether what is to be taken off a star is not what was taken off it in the sweep before.
 
@@ -127,7 +127,7 @@ def _changed(stars, neighbours, psf, which, change):  # type: ignore[no-untyped-
     return False
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _matters(stars, psf, i, j):  # type: ignore[no-untyped-def]
     """Whether star j puts more than `MINOR` of star i's own light on its place."""
     xs, ys, flux = stars[0], stars[1], stars[2]
@@ -135,7 +135,7 @@ def _matters(stars, psf, i, j):  # type: ignore[no-untyped-def]
     return flux[j] * light(psf[0], psf[1], d2) > MINOR * flux[i] * psf[0][0]
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _cut(images, bad, place, stamp, holes):  # type: ignore[no-untyped-def]
     """Image less sky, neighbours' light (none yet) and variance about a star; the number of pixels to be filled."""
     image, variance = images
@@ -157,7 +157,7 @@ def _cut(images, bad, place, stamp, holes):  # type: ignore[no-untyped-def]
     return _holes(bad, (ny, nx), (x0, y0), stamp, holes)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _copy_row(row, level, out):  # type: ignore[no-untyped-def]
     for u in range(len(out)):
         out[u] = row[u] - level
@@ -193,7 +193,7 @@ def _holes(bad, shape, corner, stamp, holes):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _take_off(stamp, corner, stars, neighbours, psf, which):  # type: ignore[no-untyped-def]
     """Subtract the neighbours' light; in the first sweep only that of brighter ones: a faint one's may be theirs."""
     xs, ys, flux = stars[0], stars[1], stars[2]
@@ -218,7 +218,7 @@ def _take_off(stamp, corner, stars, neighbours, psf, which):  # type: ignore[no-
                 others[u] += p
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _profile(c, sigma, size, f, e):  # type: ignore[no-untyped-def]
     """Offsets from a place and the Gaussian there, by recurrence from the middle: three exponentials, not one each."""
     middle = size // 2
@@ -238,7 +238,7 @@ def _profile(c, sigma, size, f, e):  # type: ignore[no-untyped-def]
         f[middle - u], e[middle - u] = t - u, left
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _center(stamp, holes, c, limits, window, out):  # type: ignore[no-untyped-def]
     """Place and light of the star in a stamp, and the light of its neighbours; error and shape go to ``out``."""
     size = stamp.shape[1]
@@ -267,7 +267,7 @@ def _center(stamp, holes, c, limits, window, out):  # type: ignore[no-untyped-de
     return cx, cy, total, _shape(stamp, lines, (total, whole), out)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _add_rows(data, ey, fy, sums):  # type: ignore[no-untyped-def]
     """Sums over y of a stamp times the Gaussian in y, and times the offset too."""
     plain, offset = sums
@@ -279,7 +279,7 @@ def _add_rows(data, ey, fy, sums):  # type: ignore[no-untyped-def]
             offset[u] += b * row[u]
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _add_columns(ex, fx, sums):  # type: ignore[no-untyped-def]
     plain, offset = sums
     total, sx, sy = np.float32(0.0), np.float32(0.0), np.float32(0.0)
@@ -291,7 +291,7 @@ def _add_columns(ex, fx, sums):  # type: ignore[no-untyped-def]
     return total, sx, sy
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _shape(stamp, lines, light_and_area, out):  # type: ignore[no-untyped-def]
     """Error of the light, second moments; returned is the light of the neighbours."""
     total, whole = light_and_area
@@ -323,7 +323,7 @@ def _shape(stamp, lines, light_and_area, out):  # type: ignore[no-untyped-def]
     return near
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _fill(data, holes, lines, whole, sums):  # type: ignore[no-untyped-def]
     """Fill holes with the Gaussian whose light under itself is that of the good pixels over their share of it.
 

@@ -87,7 +87,7 @@ def _is_spike(image, y, x, level):  # type: ignore[no-untyped-def]
     return not (image[y, x] - level < SPIKE * total)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _window(image, mask, window, level):  # type: ignore[no-untyped-def]
     """Light, mean offsets (doubled), variance along an axis, and the brightest pixel of the outskirts.
 

@@ -44,7 +44,7 @@ def local_maxima(values: Floats, floor: Floats, limit: int) -> tuple[Ints, Ints]
     return out_y[:n], out_x[:n]
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _flagged(flags, out):  # type: ignore[no-untyped-def]
     """Where flags are set, and how many: 64 at a time are passed over where none is."""
     n = 0
@@ -62,7 +62,7 @@ def _flagged(flags, out):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _flag_peaks(rows, floor, flags):  # type: ignore[no-untyped-def]
     """Flag the maxima of the middle one of three rows and count them; of equal neighbours the first one counts."""
     above, here, below = rows

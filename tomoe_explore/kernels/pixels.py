@@ -55,7 +55,7 @@ def bad_and_saturated(image: NDArray[np.float32], mask: NDArray[np.uint8], bits:
     return (starts[0], columns[0, : n[0]].copy()), (starts[1], columns[1, : n[1]].copy())
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _any(mask):  # type: ignore[no-untyped-def]
     flags = np.uint8(0)
     for x in range(len(mask)):
@@ -63,7 +63,7 @@ def _any(mask):  # type: ignore[no-untyped-def]
     return flags != 0
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _all_finite(row):  # type: ignore[no-untyped-def]
     total = np.float32(0.0)
     for x in range(len(row)):

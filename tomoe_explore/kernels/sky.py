@@ -13,7 +13,7 @@ from tomoe_explore.kernels.decode import decode
 Floats = NDArray[np.float32]
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _sum_free(row, mean, free):  # type: ignore[no-untyped-def]
     total = np.float32(0.0)
     for x in range(len(mean)):

@@ -74,7 +74,7 @@ def smooth(
             _divide(out[y], across, down[y], lost[r : r + nx])
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _lose(bad, y, line, lost):  # type: ignore[no-untyped-def]
     """Squared weight of a row's kernels that lies on bad pixels; each spreads it as far as the kernel reaches."""
     start, columns = bad
@@ -88,7 +88,7 @@ def _lose(bad, y, line, lost):  # type: ignore[no-untyped-def]
                 lost[first + i] += weight * line[i]
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy", forceinline=True)
 def _divide(row, across, down, lost):  # type: ignore[no-untyped-def]
     """A row over the squared weight on good pixels."""
     for x in range(len(row)):
@@ -97,7 +97,7 @@ def _divide(row, across, down, lost):  # type: ignore[no-untyped-def]
         row[x] = row[x] / left if left > LEAST_WEIGHT * whole else np.float32(0.0)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _edge_weights(squares, n):  # type: ignore[no-untyped-def]
     """Sum of the squared kernel that lies inside, at each of n places."""
     out = np.empty(n, np.float32)
@@ -110,7 +110,7 @@ def _edge_weights(squares, n):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _along(padded, taps, out):  # type: ignore[no-untyped-def]
     n, far = len(out), len(taps) - 1
     for i in range(1, far + 1, TAPS):
@@ -125,7 +125,7 @@ def _along(padded, taps, out):  # type: ignore[no-untyped-def]
             _add_taps(weights, pairs, out)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _down(ring, slot, taps, out):  # type: ignore[no-untyped-def]
     size = len(ring)
     for i in range(1, len(taps), TAPS):  # taps beyond the ring weigh nothing, whatever row they meet
@@ -140,7 +140,7 @@ def _down(ring, slot, taps, out):  # type: ignore[no-untyped-def]
             _add_taps(weights, pairs, out)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _first_taps(middle, weights, pairs, out):  # type: ignore[no-untyped-def]
     """Three pairs of taps in one sweep: the sum is then loaded and stored a third as often."""
     a, b, c = weights
@@ -150,7 +150,7 @@ def _first_taps(middle, weights, pairs, out):  # type: ignore[no-untyped-def]
         out[x] = middle[x] + near + c * (left_c[x] + right_c[x])
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _add_taps(weights, pairs, out):  # type: ignore[no-untyped-def]
     a, b, c = weights
     left_a, right_a, left_b, right_b, left_c, right_c = pairs

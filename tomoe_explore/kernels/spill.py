@@ -70,7 +70,7 @@ def untangled(
     return light
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _shares(distance, table, step):  # type: ignore[no-untyped-def]
     """The table at distances."""
     share = np.zeros(len(distance))
@@ -84,7 +84,7 @@ def _shares(distance, table, step):  # type: ignore[no-untyped-def]
     return share
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _sums(pairs, share, light):  # type: ignore[no-untyped-def]
     """Sum over each target's neighbours of share times light."""
     target, neighbour, _ = pairs

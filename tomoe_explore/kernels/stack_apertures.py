@@ -122,7 +122,7 @@ def mask_bits(mask: NDArray[np.uint8], positions: tuple[Floats, Floats], radius:
 BLOCK = 4  #: pixels along x and y that an annulus takes or leaves together
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _blocks(image, masked, level):  # type: ignore[no-untyped-def]
     """Sum above a level and number of the unmasked pixels of each block."""
     gy, gx = image.shape[0] // BLOCK, image.shape[1] // BLOCK

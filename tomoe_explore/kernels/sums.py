@@ -23,7 +23,7 @@ GROUP = 6  #: frames added in one sweep over a row
 OUTLIER2 = np.float32(49.0)  #: a largest value this many variances above the others is left out of the mean
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _add_six(rows, reference, sums, higher):  # type: ignore[no-untyped-def]
     """Add six rows to the sums of a row; the largest go to ``higher``.
 
@@ -41,7 +41,7 @@ def _add_six(rows, reference, sums, higher):  # type: ignore[no-untyped-def]
         higher[x] = max(peak[x], max(max(max(va, vb), max(vc, vd)), max(ve, vf)))
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _add_one(row, reference, sums, higher):  # type: ignore[no-untyped-def]
     """Add one row to the sums of a row, as `_add_six` does."""
     total, squares, peak = sums
@@ -52,7 +52,7 @@ def _add_one(row, reference, sums, higher):  # type: ignore[no-untyped-def]
         higher[x] = max(peak[x], v)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _add_frames(frames, used, start, reference, sums, spare):  # type: ignore[no-untyped-def]
     """Add row y of the frames whose numbers are given to the sums of that row; ``spare`` is a row to work in."""
     y, x0 = start
@@ -118,7 +118,7 @@ def accumulate(
         _add_frames(frames, used, (y + y0, x0), reference[y], (total[y], squares[y], peak[y]), spare)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
 def _finish_row(row_sums, n, scale, calibration, noise, out):  # type: ignore[no-untyped-def]
     """One row of the stack from the sums of that row."""
     reference, total, squares, peak = row_sums
