@@ -95,7 +95,7 @@ def main() -> None:
         stars="Gaia and synthetic" if data else "synthetic only: no ../shared/data/stars beside the repository",
         faintest_star=FAINTEST, seconds=round(time.perf_counter() - started), seeing_arcsec=list(size.seeings),
         movers_timed="find_movers and measure_movers inside the same runs; there is no streak search yet",
-        peers="same targets and aperture; both peers share one matching of stars, for neither package has one",
+        peers="same targets and aperture; all share one matching of stars, for none of the packages has one",
     )  # fmt: skip
     figures, yardstick = figures_of(results)
     print(report(figures, results), file=sys.stderr if options.json else sys.stdout)

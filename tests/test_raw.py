@@ -155,6 +155,7 @@ def test_pseudo_declination_is_for_calibrations(tmp_path: Path) -> None:
         ({"DET_ID": 117}, "no detector 117"),
         ({"DATA_TYP": "BIAS"}, "OBJECT, DARK or FLAT"),
         ({"TFRAME": "fast"}, "TFRAME must be a number"),
+        ({"TFRAME": "nan"}, "TFRAME must be a number"),
         ({"TFRAME": 0.5, "EXPTIME1": 0.999904}, "EXPTIME1 <= TFRAME"),
         ({"RA": "20:99:00"}, "RA must be sexagesimal"),
         ({"GAIN": -1.0}, "gain must be positive"),

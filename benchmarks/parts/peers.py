@@ -1,8 +1,8 @@
-"""Two pipelines from general packages, as their documentation teaches: what astronomers would do without ours.
+"""Pipelines from general packages, as their documentation teaches: what astronomers would do without ours.
 
-Both do the stages that ours does too and no more: read, calibrate, stack, detect, match with the reference stars, zero
+They do the stages that ours does too and no more: read, calibrate, stack, detect, match with the reference stars, zero
 point, forced aperture photometry with local sky in every frame. They get the master dark and flat, the nominal WCS
-(within 1 arcmin), and the targets and aperture of our reduction. Neither package matches stars: both share
+(within 1 arcmin), and the targets and aperture of our reduction. None of the packages matches stars: all share
 `match_stars`, which is cheap. Frames are not registered, movers and streaks not sought, tables not written. photutils
 would spend 1.6 s (sparse) to 16 s (dense) on deblending, which is spared; sep deblends as it extracts.
 """

@@ -4,8 +4,8 @@ A file has an empty primary unit that says what it is, and three tile-compressed
 
 ``STACK``
     The science plane: mean over the frames used, ADU a frame, sky included; only a value that stands seven sigma above
-    all others of its pixel, a cosmic ray, is left out. Rice-compressed after quantisation
-    at a sixth of the noise (`QUANTIZE_LEVEL`) with subtractive dithering, which is unbiased.
+    all others of its pixel, a cosmic ray, is left out. Rice-compressed after quantisation at a sixth of the noise
+    (`QUANTIZE_LEVEL`) with subtractive dithering, which is unbiased.
 ``SIGMA``
     The noise model: standard deviation of the science plane, in steps of 1/32 of its median.
 ``MASK``

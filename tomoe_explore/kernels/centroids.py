@@ -50,6 +50,20 @@ def _moments(stamp, across, down, place, light):  # type: ignore[no-untyped-def]
     return np.float64(total), np.float64(first_x), np.float64(first_y), np.float64(second)
 
 
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy", forceinline=True)
+def _cut(frames, f, corner, calibration, stamp):  # type: ignore[no-untyped-def]
+    """A star's pixels in one frame, calibrated, sky off; those of a later frame are fetched."""
+    left, low = corner
+    factor, offset = calibration
+    width = factor.shape[1]
+    for j in range(width):
+        prefetch(frames, f + AHEAD, low + j, left)
+        prefetch(frames, f + AHEAD, low + j, left + width - 1)
+        row = frames[f, low + j, left : left + width]
+        for k in range(width):
+            stamp[j * width + k] = np.float32(decode(row[k])) * factor[j, k] + offset[j, k]
+
+
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def film_centroids(
     frames: NDArray[Any],
@@ -115,12 +129,7 @@ def film_centroids(
                 factor[j, k] = bscale / flat[low + j, left + k]
                 offset[j, k] = (bzero - dark[low + j, left + k]) / flat[low + j, left + k] - sky[i]
         for f in range(n):
-            for j in range(width):
-                prefetch(frames, f + AHEAD, low + j + y0, left + x0)
-                prefetch(frames, f + AHEAD, low + j + y0, left + x0 + width - 1)
-                row = frames[f, low + j + y0, left + x0 : left + x0 + width]
-                for k in range(width):
-                    stamp[j * width + k] = np.float32(decode(row[k])) * factor[j, k] + offset[j, k]
+            _cut(frames, f, (left + x0, low + y0), (factor, offset), stamp)
             xc, yc, good, moment = positions[0][i] - xi, positions[1][i] - yi, True, 0.0
             for _ in range(STEPS):
                 _window(xc, reach, narrow, common, across)

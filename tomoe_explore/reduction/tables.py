@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from tomoe_explore import schema
@@ -51,17 +52,10 @@ class Film2Hz:
 def _reference(targets: Targets, refcat: str, repeat: int = 1) -> dict[str, pa.Array]:
     ref_id = np.repeat(targets.ref_id, repeat)
     none = ref_id < 0
-    return {"ref_id": pa.array(ref_id, mask=none), "refcat": _word(refcat, ~none)}
-
-
-def _word(word: str, where: NDArray[np.bool_]) -> pa.StringArray:
-    """A word where it holds, and null elsewhere: its buffers at once, for a cast of a dictionary costs nine times."""
-    letters, n = word.encode(), len(where)
-    ends = np.zeros(n + 1, np.int32)
-    np.cumsum(where, out=ends[1:])
-    count = int(ends[-1])
-    data = (ends * np.int32(len(letters)), letters * count, np.packbits(where, bitorder="little"))
-    return pa.StringArray.from_buffers(n, *map(pa.py_buffer, data), n - count)
+    return {
+        "ref_id": pa.array(ref_id, mask=none),
+        "refcat": pc.if_else(pa.array(none), pa.scalar(None, pa.string()), refcat),
+    }
 
 
 def _of_frames(values: Any, frames: NDArray[np.int64]) -> Any:
