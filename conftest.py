@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.databases"]
+#: Alembic runs it, nobody imports it.
+collect_ignore = ["tomoe_explore/archive/migrations/env.py"]
+
 ROOT = Path(__file__).resolve().parent
 IN_CI = bool(os.environ.get("CI"))
 
@@ -91,9 +95,10 @@ def small_night(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _demo_for_examples(request: pytest.FixtureRequest, doctest_namespace: dict[str, object]) -> None:
-    """Gives the examples in the docstrings of views and archive the small reduced night to look at."""
-    looks = (".views", ".archive.archive.Archive.")
+    """Gives the examples in the docstrings of views, archive and jobs the small reduced night to look at."""
+    looks = (".views", ".archive.archive.Archive.", ".operations.job.")
     if isinstance(request.node, pytest.DoctestItem) and any(name in request.node.name for name in looks):
         import tomoe_explore as te
 
-        doctest_namespace |= {"te": te, "archive": te.open_archive(request.getfixturevalue("demo") / "archive")}
+        demo = request.getfixturevalue("demo")
+        doctest_namespace |= {"te": te, "archive": te.open_archive(demo / "archive"), "raw": demo / "raw"}

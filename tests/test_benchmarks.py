@@ -28,14 +28,37 @@ def part(repository: Path, monkeypatch: pytest.MonkeyPatch):
     return load
 
 
-def test_script_says_how_it_is_used(repository: Path) -> None:
-    script = repository / "benchmarks" / "reduction.py"
+@pytest.mark.parametrize("name", ["reduction", "archive"])
+def test_script_says_how_it_is_used(repository: Path, name: str) -> None:
+    script = repository / "benchmarks" / f"{name}.py"
     done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert {"--quick", "--json", "--scratch"} <= set(done.stdout.replace("[", " ").replace("]", " ").split())
 
 
-@pytest.mark.parametrize("name", ["measure", "scores", "films"])
+def test_registered_products_are_found(part, tmp_path: Path) -> None:
+    searches, registered = part("searches"), part("registered")
+    survey = registered.Survey(nights=1, exposures_a_night=2)
+    archive, _ = registered.fill(tmp_path / "archive", None, survey)
+    timing = searches.Timing()
+    searches.run_searches({"sqlite": archive}, survey, 3, timing)
+    assert set(timing.rows["night_all"]) == {survey.n_films + survey.n_products}
+    timing.backup_s["sqlite"], timing.restore_s["sqlite"] = searches.keep(archive, tmp_path / "restored", None)
+    figures = searches.figures_of(timing)
+    assert list(figures)[:5] == [
+        "search_p95_ms",
+        "searches_per_s",
+        "search_p99_ms",
+        "consolidate_rows_per_s",
+        "replay_identical",
+    ]
+    assert figures["replay_identical"] is None
+    assert figures["search_p99_ms"] >= figures["search_p95_ms"] > 0
+    assert "night_all" in searches.report(figures, timing)
+    assert set(searches.figures_of(searches.Timing()).values()) == {None}
+
+
+@pytest.mark.parametrize("name", ["measure", "scores", "films", "registered"])
 def test_examples_run(part, name: str) -> None:
     result = doctest.testmod(part(name), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.attempted

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import Databases
 from tomoe_explore.archive import Archive
 
 
 @pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test writes where the environment points to."""
-    monkeypatch.delenv("TOMOE_ARCHIVE", raising=False)
-    monkeypatch.delenv("TOMOE_DATABASE", raising=False)
+def _registries(databases: Databases) -> None:
+    """All registries are where `databases` says."""
 
 
 @pytest.fixture

@@ -48,10 +48,10 @@ def test_footprint_distance_is_that_of_the_detector(ra: float, dec: float) -> No
     beyond = np.hypot(
         np.maximum(np.abs(x - (NX - 1) / 2) - NX / 2, 0), np.maximum(np.abs(y - (NY - 1) / 2) - NY / 2, 0)
     )
-    distance = np.array([sky.footprint_distance_deg(a, d, outline) for a, d in zip(ras, decs, strict=True)])
+    distance = np.array([sky.footprint_distances_deg(a, d, [outline])[0] for a, d in zip(ras, decs, strict=True)])
     np.testing.assert_allclose(distance, beyond * 1.189 / 3600, atol=2e-5)
     assert ((distance == 0) == (beyond == 0)).all()
-    assert sky.footprint_distance_deg((ra + 180) % 360, -dec, outline) == np.inf
+    assert sky.footprint_distances_deg((ra + 180) % 360, -dec, [outline]) == np.inf
 
 
 def test_streaks_near_a_position() -> None:

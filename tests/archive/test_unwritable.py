@@ -36,6 +36,7 @@ def test_an_archive_that_cannot_be_written_says_so(
     assert files(archive) == []
 
 
+@pytest.mark.sqlite_only
 def test_a_read_only_archive_is_read_and_not_written(
     archive: Archive, tmp_path: Path, tool: Any, repository: Path
 ) -> None:
@@ -65,6 +66,7 @@ def test_a_read_only_archive_is_read_and_not_written(
     assert "the archive can be read but not written here" in run.stdout.splitlines()[1]
 
 
+@pytest.mark.sqlite_only
 def test_an_archive_whose_registry_cannot_be_made_is_not_half_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

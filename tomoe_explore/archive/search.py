@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from tomoe_explore.archive import registry as tables
@@ -71,10 +73,11 @@ class Where:
         )
 
     def clauses(self, columns: Any) -> list[Any]:
-        """SQL conditions on a table's columns; of the cone only the cells, for `near` to finish."""
+        """SQL conditions on a table's columns; of the cone only its surroundings, for `near` to finish."""
         found: list[Any] = []
         if self.nights is not None:
-            found.append(columns.night.between(*self.nights))
+            first, last = self.nights
+            found.append(columns.night == first if first == last else columns.night.between(first, last))
         for name, ids in (("exposure_id", self.exposure_ids), ("detector_id", self.detector_ids)):
             if ids is not None and name in columns:
                 found.append(columns[name].in_(ids))
@@ -83,18 +86,52 @@ class Where:
             reach = radius + sky.DETECTOR_RADIUS_DEG
             if reach < 20.0:  # beyond, the list of cells is longer than it is worth
                 found.append(columns.cell.in_(sky.cone_cells(ra, dec, reach, CELL_ORDER).tolist()))
+            found.append(columns.dec.between(dec - reach, dec + reach))
+            found += _right_ascensions(columns.ra, ra, sky.cone_width_deg(dec, reach))
         return found
 
-    def near(self, row: sa.RowMapping) -> bool:
-        """Whether a product or film with ``ra, dec`` and perhaps ``footprint`` reaches into the cone."""
+    def near(self, ra: Sequence[float | None], dec: Sequence[float | None], footprint: Sequence[str] = ()) -> Any:
+        """Which of some products or films reach into the cone: a bool each.
+
+        Parameters
+        ----------
+        ra, dec : sequences of float or None
+            Their centres, deg.
+        footprint : sequence of str
+            Their outlines, STC-S; without, or where one is empty, the centre's distance decides.
+        """
         if self.cone is None:
-            return True
-        ra, dec, radius = self.cone
-        if row.get("footprint"):
-            return sky.footprint_distance_deg(ra, dec, row["footprint"]) <= radius
-        if row["ra"] is None:
-            return False
-        return bool(sky.separation_deg(ra, dec, row["ra"], row["dec"]) <= radius + sky.DETECTOR_RADIUS_DEG)
+            return np.ones(len(ra), bool)
+        at_ra, at_dec, radius = self.cone
+        distance = sky.separation_deg(at_ra, at_dec, np.array(ra, float), np.array(dec, float))
+        near = distance <= radius + sky.DETECTOR_RADIUS_DEG
+        index = np.flatnonzero(near)
+        if len(footprint) and len(index):
+            outlines = [footprint[k] for k in index.tolist()]
+            known = np.array([bool(outline) for outline in outlines])
+            inside = sky.footprint_distances_deg(at_ra, at_dec, outlines) <= radius
+            near[index] = inside | ~known
+        return near
+
+    def reached(self, rows: Sequence[sa.RowMapping]) -> list[sa.RowMapping]:
+        """Those of some records (with ``ra, dec`` and perhaps ``footprint``) that reach into the cone."""
+        if self.cone is None or not rows:
+            return list(rows)
+        outlines = [row["footprint"] for row in rows] if "footprint" in rows[0] else []
+        near = self.near([row["ra"] for row in rows], [row["dec"] for row in rows], outlines)
+        return [rows[k] for k in np.flatnonzero(near).tolist()]
+
+
+def _right_ascensions(column: Any, ra: float, width: float) -> list[Any]:
+    """Right ascensions (deg, 0 to 360) within ``width`` of one, across zero too."""
+    if width >= 180.0:
+        return []
+    first, last = ra % 360.0 - width, ra % 360.0 + width
+    if first < 0.0:
+        return [(column >= first + 360.0) | (column <= last)]
+    if last > 360.0:
+        return [(column >= first) | (column <= last - 360.0)]
+    return [column.between(first, last)]
 
 
 def _blank(value: Any) -> bool:
@@ -109,31 +146,54 @@ def product_rows(registry: Registry, kind: str, where: Where, *, all_versions: b
         query = query.join(reductions, reductions.c.reduction_id == products.c.reduction_id)
         query = query.where(reductions.c.superseded_by.is_(None))
     query = query.order_by(products.c.exposure_id, products.c.detector_id, products.c.reduction_id)
-    return [row for row in registry.rows(query) if where.near(row)]
+    return where.reached(registry.rows(query))
 
 
 def find(registry: Registry, root: Path, where: Where, product: str | Sequence[str] | None) -> pd.DataFrame:
     """Products, films and masters that match; see `Archive.search`."""
     import pandas as pd
 
-    found: list[dict[str, Any]] = []
-    for kind in _kinds(product):
-        if kind == "film":
-            found += _films(registry, where)
-        elif kind in ("dark", "flat"):
-            found += _masters(registry, root, kind, where)
-        else:
-            rows = product_rows(registry, kind, where)
-            found += [{**row, "product": kind, "path": str(root / row["path"])} for row in rows]
-    frame = pd.DataFrame(found, columns=list(_COLUMNS))
-    whole = {
-        "n_rows": "Int64",
-        "reduction_id": "Int64",
-        "exposure_id": "int64",
-        "detector_id": "int16",
-        "bytes": "int64",
-    }
-    return frame.astype({**whole, "mjd": "float64", "ra": "float64", "dec": "float64"})
+    kinds = _kinds(product)
+    found = []
+    if of_reductions := [kind for kind in kinds if kind not in ("film", "dark", "flat")]:
+        found.append(_products(registry, root, of_reductions, where))
+    if "film" in kinds:
+        found.append(_films(registry, where))
+    if calibrations := [kind for kind in kinds if kind in ("dark", "flat")]:
+        found.append(_masters(registry, root, calibrations, where))
+    whole = [columns for columns in found if len(columns["path"])]
+    values = {name: list(chain.from_iterable(columns[name] for columns in whole)) for name in _COLUMNS}
+    rank = [kinds.index(kind) for kind in values["product"]]
+    numbers: dict[str, Any] = {name: np.array(values.pop(name), np.int64) for name in ("exposure_id", "bytes")}
+    numbers["detector_id"] = np.array(values.pop("detector_id"), np.int16)
+    numbers |= {name: np.array(values.pop(name), float) for name in ("mjd", "ra", "dec")}
+    numbers |= {name: pd.array(values.pop(name), dtype="Int64") for name in ("n_rows", "reduction_id")}
+    frame = pd.DataFrame({**values, **numbers}, columns=list(_COLUMNS))
+    order = np.lexsort((numbers["detector_id"], numbers["exposure_id"], rank))
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def _products(registry: Registry, root: Path, kinds: Sequence[str], where: Where) -> dict[str, Sequence[Any]]:
+    """Products of current reductions, by column."""
+    c, reductions = tables.products.c, tables.reductions
+    wanted = [c[name] for name in _COLUMNS if name != "product"] + [c.kind.label("product")]
+    if where.cone is not None:
+        wanted.append(c.footprint)
+    query = (
+        sa.select(*wanted)
+        .join(reductions, reductions.c.reduction_id == c.reduction_id)
+        .where(c.kind.in_(kinds), *where.clauses(c), reductions.c.superseded_by.is_(None))
+    )
+    found = _reached(where, registry.columns(query))
+    return {**found, "path": [f"{root}/{path}" for path in found["path"]]}
+
+
+def _reached(where: Where, found: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Those of some records, by column, that reach into the cone."""
+    if where.cone is None:
+        return found
+    index = np.flatnonzero(where.near(found["ra"], found["dec"], found.get("footprint", ()))).tolist()
+    return {name: [values[k] for k in index] for name, values in found.items()}
 
 
 def _kinds(product: str | Sequence[str] | None) -> list[str]:
@@ -150,31 +210,35 @@ def _kinds(product: str | Sequence[str] | None) -> list[str]:
     return kinds
 
 
-def _films(registry: Registry, where: Where) -> list[dict[str, Any]]:
+def _films(registry: Registry, where: Where) -> dict[str, Sequence[Any]]:
+    """Films of the sky, each with its current reduction, by column."""
     films, exposures, reductions = tables.films, tables.exposures, tables.reductions
+    c = films.c
     current = (reductions.c.status == "done") & reductions.c.superseded_by.is_(None)
     query = (
-        sa.select(films, films.c.size.label("bytes"), films.c.film_checksum.label("checksum"),
-                  exposures.c.mjd_start.label("mjd"), reductions.c.reduction_id)
-        .join(exposures, exposures.c.exposure_id == films.c.exposure_id)
-        .outerjoin(reductions, (reductions.c.film_checksum == films.c.film_checksum) & current)
-        .where(films.c.kind == "object", *where.clauses(films.c))
-        .order_by(films.c.exposure_id, films.c.detector_id)
+        sa.select(c.film_checksum.label("product_id"), c.film_checksum.label("checksum"), c.night, c.exposure_id,
+                  c.detector_id, c.ra, c.dec, c.path, c.size.label("bytes"), exposures.c.mjd_start.label("mjd"),
+                  reductions.c.reduction_id, sa.literal("film").label("product"), sa.null().label("n_rows"))
+        .join(exposures, exposures.c.exposure_id == c.exposure_id)
+        .outerjoin(reductions, (reductions.c.film_checksum == c.film_checksum) & current)
+        .where(c.kind == "object", *where.clauses(c))
     )  # fmt: skip
-    rows = [row for row in registry.rows(query) if where.near(row)]
-    return [{**row, "product": "film", "product_id": row["film_checksum"]} for row in rows]
+    return _reached(where, registry.columns(query))
 
 
-def _masters(registry: Registry, root: Path, kind: str, where: Where) -> list[dict[str, Any]]:
-    """Masters; they have no position, so a cone finds none."""
+def _masters(registry: Registry, root: Path, kinds: Sequence[str], where: Where) -> dict[str, Sequence[Any]]:
+    """Masters, by column; they have no position, so a cone finds none."""
     if where.cone is not None:
-        return []
-    table = tables.masters
-    query = sa.select(table).where(table.c.kind == kind, *where.clauses(table.c)).order_by(table.c.master_id)
-    return [
-        {**row, "product": kind, "product_id": row["master_id"], "path": str(root / row["path"])}
-        for row in registry.rows(query)
-    ]
+        return {"path": []}
+    c = tables.masters.c
+    query = (
+        sa.select(c.master_id.label("product_id"), c.kind.label("product"), c.night, c.exposure_id, c.detector_id,
+                  c.mjd, c.bytes, c.checksum, c.path,
+                  *(sa.null().label(name) for name in ("ra", "dec", "n_rows", "reduction_id")))
+        .where(c.kind.in_(kinds), *where.clauses(c))
+    )  # fmt: skip
+    found = registry.columns(query.order_by(c.master_id))
+    return {**found, "path": [f"{root}/{path}" for path in found["path"]]}
 
 
 def product_row(registry: Registry, product_id: str | int, kind: str) -> sa.RowMapping:

@@ -41,6 +41,19 @@ def cone_cells(ra: float, dec: float, radius_deg: float, order: int) -> NDArray[
     return np.sort(np.asarray(cone_search(lon, lat, radius, order, flat=True)[0]).astype(np.int64))
 
 
+def cone_width_deg(dec: float, radius_deg: float) -> float:
+    """How far (deg) in right ascension a cone reaches from its centre; 180 where it holds a pole.
+
+    Examples
+    --------
+    >>> round(cone_width_deg(60.0, 1.0), 4), cone_width_deg(89.5, 1.0)
+    (2.0003, 180.0)
+    """
+    if abs(dec) + radius_deg >= 90.0:
+        return 180.0
+    return float(np.degrees(np.arcsin(min(1.0, np.sin(np.radians(radius_deg)) / np.cos(np.radians(dec))))))
+
+
 def cone_ranges(ra: float, dec: float, radius_deg: float) -> list[tuple[int, int]]:
     """Ranges ``first <= healpix_29 < last`` that hold every point of a cone.
 
@@ -106,16 +119,33 @@ def footprint(ra: Sequence[float], dec: Sequence[float]) -> str:
     return "Polygon ICRS " + " ".join(f"{a % 360.0:.7f} {d:.7f}" for a, d in zip(ra, dec, strict=True))
 
 
-def footprint_distance_deg(ra: float, dec: float, outline: str) -> float:
-    """Distance of a position from a footprint, deg: 0 inside, infinite on the far side of the sky or if empty."""
-    values = np.array(outline.split()[2:], dtype=float)
-    if len(values) < 6:
-        return float("inf")
-    corners = tangent_plane(ra, dec, values[0::2], values[1::2])
-    if not np.isfinite(corners).all():
-        return float("inf")
-    following = np.roll(corners, -1, axis=0)
-    turn = corners[:, 0] * following[:, 1] - corners[:, 1] * following[:, 0]
-    if (turn >= 0).all() or (turn <= 0).all():
-        return 0.0
-    return float(segment_distance(corners, following).min())
+def footprint_distances_deg(ra: float, dec: float, outlines: Sequence[str]) -> NDArray[np.float64]:
+    """Distance of a position from footprints, deg: 0 inside, infinite on the far side of the sky or if empty.
+
+    Examples
+    --------
+    >>> outline = footprint([0.9, 1.1, 1.1, 0.9], [0.1, 0.1, -0.1, -0.1])
+    >>> footprint_distances_deg(1.3, 0.0, [outline, ""]).round(3).tolist()
+    [0.2, inf]
+    """
+    distinct = list(dict.fromkeys(outlines))  # the products of a reduction share theirs
+    by_size: dict[int, list[str]] = {}
+    for outline in distinct:
+        by_size.setdefault(outline.count(" ") // 2, []).append(outline)
+    distance = dict.fromkeys(distinct, float("inf"))
+    for n_corners, alike in by_size.items():
+        if n_corners >= 3:
+            words = " ".join(outline.partition("ICRS ")[2] for outline in alike).split()
+            corners = np.array(words, dtype=float).reshape(len(alike), n_corners, 2)
+            distance.update(zip(alike, _polygon_distances(ra, dec, corners).tolist(), strict=True))
+    return np.array([distance[outline] for outline in outlines], dtype=float)
+
+
+def _polygon_distances(ra: float, dec: float, corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distance (deg) of a position from convex polygons; ``corners`` in deg has shape ``(polygons, corners, 2)``."""
+    plane = tangent_plane(ra, dec, corners[..., 0], corners[..., 1])
+    following = np.roll(plane, -1, axis=1)
+    turn = plane[..., 0] * following[..., 1] - plane[..., 1] * following[..., 0]
+    inside = (turn >= 0).all(axis=1) | (turn <= 0).all(axis=1)
+    distance = np.where(inside, 0.0, segment_distance(plane, following).min(axis=1))
+    return np.where(np.isfinite(plane).all(axis=(1, 2)), distance, np.inf)

@@ -1,0 +1,125 @@
+"""A survey in a registry: reductions of all detectors with their products, but no files."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from tomoe_explore import camera
+from tomoe_explore.archive import Archive, registry, sky
+from tomoe_explore.ids import make_reduction_id
+
+#: What each reduction leaves.
+KINDS = ("stack", "photometry", "sources", "frames")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """So many nights of 30 exposures of 84 detectors, each exposure on one of the survey's fields.
+
+    Examples
+    --------
+    >>> Survey(nights=100).n_products
+    1008000
+    >>> Survey(nights=2).night(1)
+    '2020-08-15'
+    """
+
+    nights: int
+    exposures_a_night: int = 30
+
+    @property
+    def n_films(self) -> int:
+        """Films, and reductions."""
+        return self.nights * self.exposures_a_night * len(camera.DETECTOR_IDS)
+
+    @property
+    def n_products(self) -> int:
+        """Products of all kinds."""
+        return self.n_films * len(KINDS)
+
+    def night(self, n: int) -> str:
+        """Name of a night."""
+        return (date(2020, 8, 14) + timedelta(days=n)).isoformat()
+
+    def fields(self) -> np.ndarray:
+        """Centres of the exposures (ra, dec in deg): 7,000 square degrees from -20 deg up, seen again and again."""
+        rng = np.random.default_rng(1)
+        grid = np.array(list(product(np.arange(0.0, 360.0, 9.0), np.arange(-20.0, 60.0, 9.0))))
+        return grid[rng.integers(len(grid), size=self.nights * self.exposures_a_night)]
+
+
+def make_archive(directory: Path, url: str | None) -> Archive:
+    """An empty archive; its registry is at a URL, or SQLite in it."""
+    if url:
+        os.environ["TOMOE_DATABASE"] = url
+    try:
+        return Archive.create(directory)
+    finally:
+        os.environ.pop("TOMOE_DATABASE", None)
+
+
+def fill(directory: Path, url: str | None, survey: Survey) -> tuple[Archive, float]:
+    """An archive with the survey in its registry, and the seconds it took."""
+    archive = make_archive(directory, url)
+    start = time.perf_counter()
+    with archive.registry.writing() as connection:
+        for table, rows in _rows(survey):
+            connection.execute(sa.insert(table), rows)
+        connection.exec_driver_sql("ANALYZE")
+    return archive, time.perf_counter() - start
+
+
+def _rows(survey: Survey) -> Iterator[tuple[sa.Table, list[dict[str, Any]]]]:
+    words = dict.fromkeys(("object", "project", "observer", "quality"), "survey")
+    fields = survey.fields()
+    for n, (ra, dec) in enumerate(fields.tolist()):
+        night, exposure_id, mjd = survey.night(n // survey.exposures_a_night), 300_000 + n, 59075.5 + n / 30
+        yield registry.exposures, [
+            words | {"exposure_id": exposure_id, "night": night, "mjd_start": mjd, "n_frames": 18,
+                     "frame_interval": 0.5, "ra": ra, "dec": dec, "flags": 0}
+        ]  # fmt: skip
+        films, reductions, products, stacks = _of_exposure(exposure_id, night, mjd, ra, dec)
+        yield registry.films, films
+        yield registry.reductions, reductions
+        yield registry.products, products
+        yield registry.stacks, stacks
+
+
+def _of_exposure(exposure_id: int, night: str, mjd: float, ra: float, dec: float) -> tuple[list[dict[str, Any]], ...]:
+    films, reductions, products, stacks = [], [], [], []
+    detectors = camera.DETECTOR_IDS
+    centers = np.array([camera.detector_center(ra, dec, d) for d in detectors])
+    cells = sky.cells(centers[:, 0], centers[:, 1], registry.CELL_ORDER).tolist()
+    text = dict.fromkeys(("code_version", "environment", "owner_host", "owner_started"), "benchmark")
+    for detector_id, (at_ra, at_dec), cell in zip(detectors, centers.tolist(), cells, strict=True):
+        this = {"exposure_id": exposure_id, "detector_id": detector_id, "night": night}
+        place = {"ra": at_ra, "dec": at_dec, "cell": cell}
+        reduction_id = make_reduction_id(exposure_id, detector_id, 1)
+        checksum = f"xxh3:{reduction_id:032x}"
+        films.append(this | place | {"film_checksum": checksum, "path": f"raw/{reduction_id}.fits", "size": 87_552_000,
+                                     "mtime_ns": 10**18, "kind": "object"})  # fmt: skip
+        reductions.append(this | text | {
+            "reduction_id": reduction_id, "started": night, "finished": night, "status": "done", "code_dirty": False,
+            "film_checksum": checksum, "parameters": "{}" * 200, "owner_pid": 1})  # fmt: skip
+        dx = 0.33 / np.cos(np.radians(at_dec))
+        outline = sky.footprint([at_ra + dx, at_ra - dx, at_ra - dx, at_ra + dx],
+                                [at_dec - 0.186, at_dec - 0.186, at_dec + 0.186, at_dec + 0.186])  # fmt: skip
+        for kind in KINDS:
+            name = f"{kind}-{reduction_id}"
+            products.append(this | place | {
+                "product_id": name, "kind": kind, "path": f"tables/{kind}/{night}/{exposure_id}/{name}.parquet",
+                "checksum": checksum, "bytes": 10**6, "n_rows": None if kind == "stack" else 30_000, "mjd": mjd,
+                "footprint": outline, "reduction_id": reduction_id})  # fmt: skip
+        measures = dict.fromkeys(("exptime", "zeropoint", "zeropoint_err", "fwhm", "sky", "depth"), 1.0)
+        stacks.append(measures | {"product_id": f"stack-{reduction_id}", "astrometric_rms": 0.1, "n_stars": 1000})
+    return films, reductions, products, stacks
