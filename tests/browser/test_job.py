@@ -1,0 +1,66 @@
+"""A job in JupyterLab: its widget follows it, the kernel is killed under it, and another cell finds it done."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+import pytest
+
+import tomoe_explore as te
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+STATE = ".jp-OutputArea .tomoe-job-state"
+
+
+def run_cell(lab, number: int) -> None:
+    lab.page.evaluate(
+        "number => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = number;"
+        " return window.jupyterapp.commands.execute('notebook:run-cell') }",
+        number,
+    )
+
+
+def test_job_survives_its_kernel(lab, demo, tmp_path):
+    raw, root = demo / "raw", tmp_path / "archive"
+    submit = (
+        f"import os\nimport tomoe_explore as te\narchive = te.Archive.create({str(root)!r})\n"
+        f"te.submit({str(raw)!r}, archive, {str(raw / 'refcat.parquet')!r})"
+    )
+    find = f"import tomoe_explore as te\nte.job({str(root)!r}, 1)"
+    lab.open(lab.write("job", submit, find))
+    lab.page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
+    run_cell(lab, 0)
+    lab.page.locator(STATE, has_text="running").wait_for(timeout=60_000)
+    lab.page.locator(".jp-OutputArea [role=progressbar]:not([aria-valuenow='0'])").wait_for(timeout=60_000)
+    lab.page.locator(".jp-OutputArea .tomoe-job-facts", has_text=re.compile("real time for")).wait_for(timeout=60_000)
+    lab.screenshot("job-running")
+
+    job = te.job(root, 1)
+    assert job.state == "running"
+    pid = job.record.owner.pid
+    kernel = int(lab.python("os.getpid()"))
+    assert pid != kernel
+    os.kill(kernel, signal.SIGKILL)
+    lab.page.locator(".jp-Dialog", has_text="appears to have died").wait_for(timeout=60_000)
+    lab.page.locator(".jp-Dialog button").first.click()
+    lab.page.wait_for_function(IDLE, timeout=60_000)
+    assert job.record.owner.pid == pid
+    assert job.state in ("running", "done")
+
+    run_cell(lab, 1)
+    lab.page.locator(STATE, has_text="done").wait_for(timeout=100_000)
+    shown = lab.page.locator(".jp-OutputArea .tomoe-job-facts", has_text="5 of 5 films")
+    shown.first.wait_for()
+    lab.page.wait_for_timeout(500)
+    lab.screenshot("job-found-again")
+    assert (job.progress.done, job.progress.failed) == (5, 0)
+    lab.check()
+
+
+IDLE = """() => {
+    const kernel = window.jupyterapp.shell.currentWidget?.context?.sessionContext?.session?.kernel;
+    return kernel?.status === 'idle' && kernel?.connectionStatus === 'connected';
+}"""

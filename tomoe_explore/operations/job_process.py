@@ -1,0 +1,147 @@
+"""The detached process of a job: it waits for its turn, reduces, and ends."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from tomoe_explore import raw
+from tomoe_explore.archive import Archive, jobs, open_archive
+from tomoe_explore.archive.owner import this_process
+from tomoe_explore.archive.reserve import now
+from tomoe_explore.errors import TomoeError
+from tomoe_explore.operations.job_limits import JobLimits
+from tomoe_explore.operations.job_outcomes import read_outcomes
+from tomoe_explore.operations.job_reporter import PULSE_S, QUIET_S, Reporter, Stopped, say
+from tomoe_explore.operations.run import Outcome
+
+STUBBORN_S = 600.0  #: how long the last word is tried to be said to a registry that does not answer
+
+
+class JobProcess:
+    """One job in this process."""
+
+    def __init__(self, archive: Archive, job_id: int) -> None:
+        self._archive, self._registry, self._job_id = archive, archive.registry, job_id
+        self._me = this_process()
+        self._reporter = Reporter(archive, job_id)
+
+    def live(self) -> None:
+        """Wait for the turn and work, again where the job had to give way, until it has ended."""
+        signal.signal(
+            signal.SIGTERM, lambda *_: self._reporter.ask_stop(Stopped("cancelled", "ended from outside (SIGTERM)"))
+        )
+        while self._wait_for_turn():
+            state, why = self._work()
+            say(f"{state}: {why}" if why else state)
+            if state != "queued":
+                if state:
+                    self._leave(state, why, finished=now())
+                return
+            self._leave(state, why, queued=now())
+            if jobs.record(self._registry, self._job_id).cancel:  # asked while it was giving way
+                jobs.ask_cancel(self._registry, self._job_id)
+            self._reporter.stop = None
+
+    def _wait_for_turn(self) -> bool:
+        """Whether the job may run now; False if it is in the queue no longer."""
+        told, told_at = "", 0.0
+        while True:
+            try:
+                if self._reporter.stop is not None:
+                    jobs.ask_cancel(self._registry, self._job_id)
+                turn = jobs.take_turn(self._registry, self._job_id, self._slots)
+                if turn in (jobs.STARTED, jobs.GONE):
+                    return turn == jobs.STARTED
+                if turn != told or time.monotonic() - told_at > QUIET_S:
+                    jobs.change(self._registry, self._job_id, owner=self._me, message=turn, heartbeat=now())
+                    say(turn)
+                    told, told_at = turn, time.monotonic()
+            except TomoeError as error:
+                say(f"{error.kind}: {error}")
+            time.sleep(PULSE_S)
+
+    def _slots(self) -> int | str:
+        """Processes that all jobs may use now, or why none may."""
+        try:
+            limits = JobLimits.of(self._archive)  # anew, since somebody may have changed them
+        except TomoeError as error:
+            return f"waits for limits that can be read: {error}"
+        return limits.short_of_disk(self._archive.root) or limits.slots
+
+    def _work(self) -> tuple[str, str]:
+        """Reduce what is left; the state that the job is in afterwards, and why."""
+        try:
+            with self._reporter:
+                self._reduce()
+        except Stopped as stopped:
+            return stopped.state, stopped.why
+        except TomoeError as error:
+            return "failed", f"{error.kind}: {error}"
+        except Exception as error:
+            traceback.print_exc()
+            return "failed", f"unexpected: {type(error).__name__}: {error}"
+        return "done", ""
+
+    def _reduce(self) -> None:
+        record = jobs.record(self._registry, self._job_id)
+        options = record.options
+        found = raw.find_films(options["paths"])
+        outcomes = read_outcomes(self._archive, self._job_id)
+        known = {path: outcomes[path] for path in map(str, found) if path in outcomes and _is_final(outcomes[path])}
+        left = [path for path in found if str(path) not in known]
+        self._reporter.count(len(found), known.values())
+        self._reporter.step("headers")
+        say(f"{len(found)} films, {len(left)} of them left to do; {record.workers} worker{'s' * (record.workers > 1)}")
+        if not left:
+            return
+        # not before the turn has come: a job that waits stays small
+        from tomoe_explore.operations.reduce import reduce
+        from tomoe_explore.reduction.recipe import Parameters
+
+        _limit_memory(JobLimits.of(self._archive).memory_gb)
+        given: dict[str, Any] = dict(options["parameters"])
+        if given:
+            given["mover_rates"] = tuple(given["mover_rates"])  # JSON knows no tuple
+        reduce(left, self._archive, options["refcat"], executor=record.workers if record.workers > 1 else None,
+               force=options["force"], parameters=Parameters(**given), progress=self._reporter)  # fmt: skip
+
+    def _leave(self, state: str, why: str, **when: str) -> None:
+        last = {**self._reporter.values(), "state": state, "message": why, "heartbeat": now(), **when}
+        _insist(lambda: jobs.change(self._registry, self._job_id, owner=self._me, **last))
+
+
+def _limit_memory(gb: float) -> None:
+    """Of this process, and of the workers that it will start."""
+    most = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (int(gb * 1e9), most))
+
+
+def _is_final(outcome: Outcome) -> bool:
+    """Whether a film need not be looked at again: not one that failed, or that another process was at."""
+    return outcome.status == "done" or (outcome.status == "skipped" and not outcome.error_kind)
+
+
+def _insist(action: Callable[[], object]) -> None:
+    """Try until the registry answers."""
+    deadline = time.monotonic() + STUBBORN_S
+    while True:
+        try:
+            action()
+            return
+        except TomoeError as error:
+            say(f"{error.kind}: {error}")
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(PULSE_S)
+
+
+def main(root: str, job_id: int) -> None:
+    """Be the process of a job until it has ended."""
+    archive = open_archive(root)
+    jobs.adopt(archive.registry, job_id)
+    JobProcess(archive, job_id).live()
