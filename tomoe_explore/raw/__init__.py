@@ -15,8 +15,12 @@ from tomoe_explore.raw.frames import StreamedFrames, frame_source
 from tomoe_explore.raw.keywords import exposure_of, number
 from tomoe_explore.raw.layout import StrPath, opened, read_layout
 from tomoe_explore.raw.light import first_light
+from tomoe_explore.raw.whole import read_whole
 
-__all__ = ["checksum", "find_films", "open_film", "read_exposure"]
+__all__ = ["FILM_ENDINGS", "checksum", "find_films", "open_film", "read_exposure", "read_whole"]
+
+#: How the names of films end.
+FILM_ENDINGS = (".fits", ".fits.fz", ".fits.gz")
 
 
 def find_films(paths: StrPath | Iterable[StrPath]) -> list[Path]:
@@ -46,7 +50,7 @@ def find_films(paths: StrPath | Iterable[StrPath]) -> list[Path]:
     found: set[Path] = set()
     for path in map(Path, given):
         if path.is_dir():
-            found.update(p for p in path.rglob("*.fits*") if p.name.endswith((".fits", ".fits.fz", ".fits.gz")))
+            found.update(p for p in path.rglob("*.fits*") if p.name.endswith(FILM_ENDINGS))
         elif path.exists():
             found.add(path)
         else:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 StrPath = str | os.PathLike[str]
 
-_FITS_BLOCK = 2880
+FITS_BLOCK = 2880  #: bytes; a FITS file is a whole number of them
 _MAX_HEADER_BLOCKS = 100  # a header longer than this is not one of a film
 _SIZES = {(NX, NY), (camera.NX_RAW, NY), (camera.NX_READOUT, camera.NY_READOUT)}
 _BITPIX = (16, -32)
@@ -87,18 +87,20 @@ def _read_header(stream: io.RawIOBase, path: Path, start: bytes) -> tuple[Header
     from astropy.io.fits import Header
 
     blocks: list[bytes] = []
-    while not (blocks and any(blocks[-1][i : i + 80].rstrip() == b"END" for i in range(0, _FITS_BLOCK, 80))):
+    while not (blocks and any(blocks[-1][i : i + 80].rstrip() == b"END" for i in range(0, FITS_BLOCK, 80))):
         try:
-            block = stream.read(_FITS_BLOCK)
+            block = stream.read(FITS_BLOCK)
         except (EOFError, OSError, zlib.error) as error:
             raise TruncatedFilmError(f"{path}: the header cannot be read: {error}") from None
+        if not block and start.startswith(b"XTENSION"):
+            raise TruncatedFilmError(f"{path} is truncated: an empty primary, and no extension that holds the film")
         if not blocks and not block.startswith(start):
             raise NotFitsError(
                 f"{path} is not a FITS film: expected {start.decode()!r} at its start, got {block[:9]!r}"
             )
-        if len(block) < _FITS_BLOCK:
+        if len(block) < FITS_BLOCK:
             raise TruncatedFilmError(
-                f"{path} is truncated: the header needs blocks of {_FITS_BLOCK} bytes and an END card, "
+                f"{path} is truncated: the header needs blocks of {FITS_BLOCK} bytes and an END card, "
                 f"got {len(block)} bytes in block {len(blocks)}"
             )
         blocks.append(block)

@@ -1,0 +1,219 @@
+"""``tomoe watch`` in a process of its own: whole films only, newest first, killed and started again, all told."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.operations.test_reduce import same_rows
+from tests.operations.watch.watching import Watching, channel, until
+from tomoe_explore import raw
+from tomoe_explore.archive import Archive
+from tomoe_explore.archive.owner import process_start
+from tomoe_explore.cli import app
+from tomoe_explore.operations import watch as module
+from tomoe_explore.operations.run import Run
+from tomoe_explore.operations.watch import Log, Report, Settings, check_health, watch
+
+Start = Callable[..., Watching]
+
+
+def films_of(night: Path) -> dict[str, list[Path]]:
+    """Films by kind, oldest first."""
+    found: dict[str, list[Path]] = {"dark": [], "flat": [], "object": []}
+    for path in raw.find_films(night):
+        found[raw.read_exposure(path).kind].append(path)
+    return found
+
+
+def all_statuses(archive: Archive) -> list[str]:
+    return archive.table("reductions", all_versions=True)["status"].to_pylist()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.timeout(250)
+def test_a_night_arrives(start: Start, small_night: Path, tmp_path: Path) -> None:
+    films = films_of(small_night)
+    (dark,), (flat,), (first, second) = films["dark"], films["flat"], films["object"]
+    archive, port = Archive.create(tmp_path / "archive"), free_port()
+    incoming = tmp_path / "incoming"
+    (tonight := incoming / "2020-08-14").mkdir(parents=True)
+    with channel() as (url, told):
+        watching = start(
+            incoming, archive.root, small_night / "refcat.parquet", "--metrics-port", port, "--webhook", url,
+            "--workers", 2,
+        )  # fmt: skip
+        (tonight / "note.fits").write_text("this is a note, not a film\n" * 200)
+        os.link(first, tonight / f".{first.name}.Xy12ab")  # as rsync calls what it has not finished
+        os.link(first, tonight / f"{first.name}.part")
+        a_film_in_pieces(watching, archive, first, tonight)
+        until(lambda: first.name in watching.films("failed"), "it is taken, and has no masters")
+        for path in (dark, flat):
+            os.link(path, tonight / path.name)
+        until(lambda: first.name in watching.films("done"), "the first film is done")
+        assert check_health(watching.health_file) == []
+
+        (archive.root / "staging").rmdir()
+        (archive.root / "staging").write_text("in the way")  # the archive cannot be written
+        os.link(second, tonight / second.name)
+        until(lambda: watching.health().get("state") == "waiting", "it waits for the archive")
+        assert any("cannot be written" in reason for reason in check_health(watching.health_file))
+        (archive.root / "staging").unlink()
+        until(lambda: second.name in watching.films("done"), "the second film is done")
+
+        incoming.rename(tmp_path / "away")
+        until(lambda: "directory" in watching.health()["waiting_for"], "it waits for the directory")
+        (tmp_path / "away").rename(incoming)
+        until(lambda: watching.health()["state"] == "idle", "it goes on")
+        figures = metrics(port)
+        assert watching.end() == 0, watching.output()
+    assert (figures['tomoe_films_done_total{kind="object"}'], figures["tomoe_film_seconds_count"]) == (2, 2)
+    assert figures['tomoe_films_failed_total{kind="not-fits"}'] == 1
+    assert figures["tomoe_last_success_timestamp_seconds"] > 1.6e9
+    assert sorted(watching.films("done")) == sorted(p.name for p in (dark, flat, first, second))
+    done = watching.events("done")[-1]
+    assert {"time", "level", "event", "exposure", "detector", "film", "seconds", "reduction"} <= done.keys()
+    assert archive.table("stacks").num_rows == 2
+    assert watching.health()["state"] == "stopped" and watching.health()["backlog"] == 0
+    assert sorted(all_statuses(archive)) == ["done", "done", "failed", "failed"]  # no masters; no archive
+    *_, failure, missing, summary = told
+    assert any("waits: archive" in text for text in told) and any("goes on: archive" in text for text in told)
+    assert "1 film failed: not-fits. note.fits: " in failure
+    assert f"1 film failed: no-masters. {first.name}: " in missing
+    assert "stopped: 4 films done, 2 failed (1 not-fits, 1 no-masters)" in summary
+
+
+def a_film_in_pieces(watching: Watching, archive: Archive, film: Path, folder: Path) -> None:
+    """Write a film with long pauses; it is not touched before its last byte."""
+    content = film.read_bytes()
+    with (folder / film.name).open("wb") as file:
+        for start, stop in ((0, 2000), (2000, 10_000_000), (10_000_000, len(content) - 4000)):
+            file.write(content[start:stop])
+            file.flush()
+            until(lambda: watching.health().get("incomplete") == 1, "the film is seen, and incomplete", 20)
+            n_looks = watching.health()["written"]
+            until(lambda n=n_looks: watching.health()["written"] != n, "it has looked again", 20)
+            assert film.name not in watching.films()
+            assert all_statuses(archive) == []
+        file.write(content[len(content) - 4000 :])
+
+
+def metrics(port: int) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+
+@pytest.mark.timeout(250)
+def test_newest_first_and_nothing_twice_though_the_webhook_hangs(
+    start: Start, first_run: tuple[Archive, Run], small_night: Path, tmp_path: Path
+) -> None:
+    films = films_of(small_night)
+    order = [films["dark"][0], films["flat"][0], *reversed(films["object"])]
+    archive, refcat = Archive.create(tmp_path / "archive"), small_night / "refcat.parquet"
+    with channel(hangs_s=60.0) as (url, told):
+        watching = start(small_night, archive.root, refcat, "--once", "--webhook", url)
+        assert watching.process.wait(60) == 0, watching.output()
+        assert watching.films() == [path.name for path in order]
+        assert "all is done: 4 films done" in told[0]
+    assert same_rows(archive, first_run[0])
+    again = start(small_night, archive.root, refcat, "--once", "--json")
+    assert json.loads(again.output()) == {"done": {}, "failed": {}, "skipped": 0, "waiting_for": {}}
+    assert all_statuses(archive) == ["done", "done"]
+
+
+@pytest.mark.timeout(250)
+def test_killed_and_started_again(
+    start: Start, first_run: tuple[Archive, Run], small_night: Path, tmp_path: Path
+) -> None:
+    archive, refcat = Archive.create(tmp_path / "archive"), small_night / "refcat.parquet"
+    watching = start(small_night, archive.root, refcat, "--workers", 2)
+    until(lambda: "running" in all_statuses(archive), "a film is under way")
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(watching.process.pid)], capture_output=True, text=True)
+    workers = [int(pid) for pid in listed.stdout.split()]
+    assert watching.end(signal.SIGKILL) == -signal.SIGKILL
+    until(lambda: not any(process_start(pid) for pid in workers), "no worker outlives the watch", 10)
+    assert all_statuses(archive).count("done") < 2, "killed too late to show anything"
+    assert check_health(watching.health_file) == [f"process {watching.process.pid} is gone"]
+    again = start(small_night, archive.root, refcat, "--once")
+    assert again.process.wait(60) == 0, again.output()
+    assert all_statuses(archive) == ["done", "done"]
+    for table in ("photometry", "sources", "frames", "movers"):
+        assert same_rows(archive, first_run[0], table), table
+    staging = archive.root / "staging"
+    assert not staging.exists() or not any(staging.iterdir())
+
+
+def quiet(tmp_path: Path) -> Report:
+    return Report(Log(tmp_path / "log"))
+
+
+def test_a_film_that_kills_its_worker_is_recorded_and_left_alone(small_night: Path, tmp_path: Path) -> None:
+    archive, incoming = Archive.create(tmp_path / "archive"), tmp_path / "incoming"
+    incoming.mkdir()
+    os.link(film := films_of(small_night)["object"][0], incoming / film.name)
+    report, settings = quiet(tmp_path), Settings(interval_s=0.05, settle_s=0.1, once=True)
+
+    def kill_workers() -> bool:
+        for child in multiprocessing.active_children():
+            child.kill()
+        return False
+
+    tally = watch(incoming, archive, small_night / "refcat.parquet", settings=settings, report=report,
+                  stop=kill_workers)  # fmt: skip
+    assert dict(tally.failed) == {"worker-died": 1}
+    (record,) = archive.table("reductions", all_versions=True).to_pylist()
+    assert record["status"] == "failed" and "died twice" in record["error"]
+    left = watch(incoming, archive, settings=settings, report=quiet(tmp_path))
+    assert left.n == 0
+
+
+def test_too_little_space_makes_it_wait(small_night: Path, tmp_path: Path) -> None:
+    archive, report = Archive.create(tmp_path / "archive"), quiet(tmp_path)
+    looks: list[int] = []
+
+    def stop() -> bool:
+        looks.append(1)
+        return len(looks) > 4
+
+    settings = Settings(interval_s=0.05, settle_s=0.0, min_free_bytes=1e18)
+    tally = watch(small_night, archive, small_night / "refcat.parquet", report=report, stop=stop, settings=settings)
+    assert tally.n == 0
+    assert "too little space" in report.waiting_for["disk"]
+
+
+def test_once_ends_where_the_directory_is_not_there(small_night: Path, tmp_path: Path) -> None:
+    archive, report = Archive.create(tmp_path / "archive"), quiet(tmp_path)
+    watch(tmp_path / "none", archive, small_night / "refcat.parquet", settings=Settings(once=True), report=report)
+    assert report.waiting_for == {"directory": f"{tmp_path / 'none'} cannot be read: No such file or directory"}
+    arguments = ["--archive", str(archive.root), "watch", str(tmp_path / "none"), "--once"]
+    result = CliRunner().invoke(app, arguments)
+    assert (result.exit_code, "none cannot be read" in result.stderr) == (1, True)
+
+
+def test_the_archive_below_the_directory_is_no_film(small_night: Path, tmp_path: Path) -> None:
+    archive = Archive.create(tmp_path / "archive")
+    shutil.copy(films_of(small_night)["dark"][0], archive.root / "r.fits")
+    settings = Settings(interval_s=0.05, settle_s=0.05, once=True)
+    tally = watch(tmp_path, archive, small_night / "refcat.parquet", report=quiet(tmp_path), settings=settings)
+    assert tally.n == 0
+
+
+def test_the_door() -> None:
+    assert set(module.__all__) <= set(dir(module))
