@@ -147,7 +147,10 @@ def test_too_many_rows(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(TooManyRowsError):
         archive.catalog["photometry"].read()
     assert len(archive.catalog["photometry"].read(limit=None)) == 108
-    assert len(archive.catalog["photometry"].to_dask().compute()) == 108  # lazy: each partition is small
+    with pytest.raises(TooManyRowsError, match=r"108 rows.*limit=None"):
+        archive.catalog["photometry"].to_dask()
+    assert len(archive.catalog["photometry"].to_dask(limit=None).compute()) == 108
+    assert len(archive.catalog["photometry"].to_dask(exposure_id=357755).compute()) == 36
 
 
 def test_where_the_archive_is(archive: Archive, yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from tomoe_explore.archive import Archive
 from tomoe_explore.cli import app
 
 VERBS = ("init", "simulate", "refcat", "masters", "reduce", "search", "table", "lightcurve", "periodogram",
-         "provenance", "doctor", "summary")  # fmt: skip
+         "provenance", "replay", "doctor", "summary", "jobs", "backup", "restore", "watch")  # fmt: skip
 
 
 def tomoe(*arguments: object) -> Result:
@@ -38,7 +39,9 @@ def as_json(*arguments: object) -> dict[str, Any]:
 def archive(small_night: Path, tmp_path_factory: pytest.TempPathFactory) -> Archive:
     """The small night, reduced by the command line."""
     root = tmp_path_factory.mktemp("cli") / "archive"
-    assert as_json("init", "--archive", root) == {"archive": str(root), "created": True}
+    assert as_json("init", "--archive", root) == {
+        "archive": str(root), "created": True, "migrated_after_backup": None,
+    }  # fmt: skip
     run = as_json("reduce", small_night, "--refcat", small_night / "refcat.parquet", "--archive", root)
     assert (run["done"], run["skipped"], run["failed"]) == (4, 0, 0)
     return te.open_archive(root)
@@ -211,6 +214,71 @@ def test_provenance(archive: Archive, small_night: Path) -> None:
     assert told["dark"]["master_id"] in text
     formatted = tomoe("provenance", reduction_id, "--format", "json", "--archive", archive.root).stdout
     assert json.loads(formatted)["film"] == told["film"]
+
+
+def test_provenance_in_other_forms(archive: Archive, tmp_path: Path) -> None:
+    source_id = archive.table("sources")["source_id"][0].as_py()
+    asked = ("provenance", source_id, "--frame", 3, "--archive", archive.root)
+    assert as_json(*asked)["row"]["frame"] == 3
+    document = json.loads(tomoe(*asked, "--format", "prov").stdout)
+    assert document["prefix"] == {"tomoe": "urn:tomoe-explore:prov#"}
+    assert tomoe(*asked, "--format", "provn").stdout.startswith("document\n")
+    for ending, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        out = tmp_path / f"chain.{ending}"
+        assert as_json(*asked, "--format", "graph", "--out", out) == {"path": str(out), "format": "graph"}
+        assert out.read_bytes().startswith(start)
+    assert tomoe(*asked, "--format", "prov", "--out", tmp_path / "p.json").exit_code == 0
+    assert json.loads((tmp_path / "p.json").read_text()) == document
+    for wrong in (("--format", "graph"), ("--format", "graph", "--out", tmp_path / "c.xyz"),
+                  ("--format", "text", "--out", tmp_path / "none" / "x")):  # fmt: skip
+        assert tomoe(*asked, *wrong).exit_code == 2, wrong
+
+
+def test_replay(archive: Archive, tmp_path: Path) -> None:
+    reduction_id = archive.table("reductions")["reduction_id"][0].as_py()
+    told = tomoe("replay", reduction_id, "--archive", archive.root)
+    assert (told.exit_code, f"reduction {reduction_id}: identical" in told.stdout) == (0, True), told.output
+    night = as_json("replay", "--night", "2020-08-14", "--archive", archive.root)
+    assert (night["n"], night["identical"]) == (2, 2)
+    copy = te.open_archive(shutil.copytree(archive.root, tmp_path / "copy"))
+    Path(copy.search(product="dark")["path"].iloc[0]).unlink()
+    gone = tomoe("replay", reduction_id, "--archive", copy.root, "--json")
+    assert gone.exit_code == 1
+    assert "is missing" in json.loads(gone.stdout)["replays"][0]["gone"][0]
+    assert tomoe("replay", "--archive", archive.root).exit_code == 2
+    assert tomoe("replay", 12, "--archive", archive.root).exit_code == 1
+    assert tomoe("replay", "--night", "1999-01-01", "--archive", archive.root).exit_code == 1
+
+
+def test_a_table_of_too_many_rows_is_refused(archive: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tomoe_explore.archive.archive.ROW_LIMIT", 10)
+    asked = ("table", "photometry", "--out", tmp_path / "all.parquet", "--archive", archive.root)
+    refused = tomoe(*asked)
+    assert (refused.exit_code, "--all" in refused.stderr) == (1, True)
+    assert not (tmp_path / "all.parquet").exists()
+    assert tomoe(*asked, "--all").exit_code == 0
+    assert tomoe("doctor", "--yes", "--archive", archive.root).exit_code == 2
+
+
+def test_jobs(small_night: Path, tmp_path: Path) -> None:
+    home = Archive.create(tmp_path / "archive")
+    listed = tomoe("jobs", "--archive", home.root)
+    assert (listed.exit_code, listed.stdout) == (0, f"no jobs in {home.root}\n")
+    home.layout.limits.write_text('{"disk_free_gb": 1e6}')  # so that it waits
+    job = te.submit(small_night, home, small_night / "refcat.parquet")
+    told = as_json("jobs", "--archive", home.root)
+    assert told["limits"]["disk_free_gb"] == 1e6
+    assert [(j["job_id"], j["state"]) for j in told["jobs"]] == [(1, "queued")]
+    assert as_json("jobs", 1, "--cancel", "--archive", home.root)["state"] == "cancelled"
+    again = tomoe("jobs", "1", "--cancel", "--archive", home.root)
+    assert (again.exit_code, "nothing to cancel" in again.stderr) == (1, True)
+    assert as_json("jobs", 1, "--resume", "--archive", home.root)["state"] == "queued"
+    assert "job 1, queued" in tomoe("jobs", "1", "--archive", home.root).stdout
+    job.cancel()
+    assert "cancelled" in tomoe("jobs", "--archive", home.root).stdout
+    for wrong in (("--cancel",), ("--resume",), ("1", "--cancel", "--resume")):
+        assert tomoe("jobs", *wrong, "--archive", home.root).exit_code == 2
+    assert tomoe("jobs", "7", "--archive", home.root).exit_code == 1
 
 
 def test_doctor(archive: Archive) -> None:

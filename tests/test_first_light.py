@@ -10,7 +10,7 @@ import pytest
 
 import tomoe_explore as te
 from tomoe_explore.archive import Archive
-from tomoe_explore.operations.environment import code
+from tomoe_explore.environment import code
 
 
 @pytest.fixture(scope="module")

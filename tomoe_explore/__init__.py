@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tomoe_explore import analysis, camera, errors, raw, refcat, schema, simulate, views
     from tomoe_explore.analysis.periodogram import periodogram
     from tomoe_explore.archive import Archive, open_archive
+    from tomoe_explore.operations.job import submit
+    from tomoe_explore.operations.job_list import job, jobs
     from tomoe_explore.operations.reduce import make_masters, reduce
     from tomoe_explore.reduction.recipe import Parameters
 
@@ -30,6 +32,8 @@ __all__ = [
     "analysis",
     "camera",
     "errors",
+    "job",
+    "jobs",
     "make_masters",
     "open_archive",
     "periodogram",
@@ -38,6 +42,7 @@ __all__ = [
     "refcat",
     "schema",
     "simulate",
+    "submit",
     "views",
 ]
 
@@ -45,10 +50,13 @@ __all__ = [
 _HOME = {
     "Archive": "archive",
     "Parameters": "reduction.recipe",
+    "job": "operations.job_list",
+    "jobs": "operations.job_list",
     "make_masters": "operations.reduce",
     "open_archive": "archive",
     "periodogram": "analysis.periodogram",
     "reduce": "operations.reduce",
+    "submit": "operations.job",
 }
 
 
@@ -69,3 +77,10 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext tomoe_explore`` gives the cell magic ``%%tomoe_reduce``."""
+    from tomoe_explore.views.reduce_magic import register
+
+    register(shell)

@@ -38,6 +38,7 @@ COLOR_PIVOT = 0.8  #: the band is not Gaia's: a zero point is that of a star of 
 ROW_TIME_S = 0.00041475  #: TRLSTEP1: row n+1 starts this much after row n (row 0 first: *assumed*)
 ROW_GROUP_TIME_S = 0.001659  #: TRLSTEP: the same for four rows
 EXPTIME1_S = {0.5: 0.499904, 1.0: 0.999904}  #: exposure of one frame by TFRAME
+SURVEY_FILM_S = 9.0  #: a survey film of 18 frames: what keeps up with a detector reduces one in this time
 
 QUADRANTS = (1, 2, 3, 4)
 CHIPS = tuple(10 * row + k for row, n in ((1, 6), (2, 6), (3, 5), (4, 4)) for k in range(1, n + 1))

@@ -93,12 +93,13 @@ class TableReader(BaseReader):
     def to_dask(self, **options: Any) -> dd.DataFrame:
         """A Dask dataframe; each partition reads whole files of the archive and filters them.
 
-        Which files there are is settled now; a reduction committed later is not seen.
+        Which files there are is settled now; a reduction committed later is not seen. What holds more rows than the
+        limit is refused as in ``read``: with ``limit=None`` nothing is, and each partition holds some 10^6 rows.
         """
         import dask.dataframe as dd
 
         archive, table, filters = _resolve({**self.kwargs, **options})
-        filters.pop("limit")
+        _refuse_too_many(archive, table, filters, filters.pop("limit"))
         read_some = partial(_read_exposures, archive, table, filters)
         groups = _exposure_groups(archive, table, filters)
         meta = self.discover()
@@ -162,6 +163,15 @@ def _exposure_groups(archive: Archive, table: str, filters: Mapping[str, Any]) -
         groups[-1].append(row["exposure_id"])
         size += row["n_rows"]
     return groups
+
+
+def _refuse_too_many(archive: Archive, table: str, filters: Mapping[str, Any], limit: int | None) -> None:
+    """Refuse what `Archive.table` would refuse, from the registry's counts."""
+    from tomoe_explore.archive.search import Where
+    from tomoe_explore.archive.tables import guard
+
+    where = Where.of(**{name: filters.get(name) for name in FILTERS}, default_radius="3 arcsec")
+    guard(archive.registry, table, where, limit, all_versions=bool(filters.get("all_versions", False)))
 
 
 def _read_exposures(

@@ -186,10 +186,26 @@ class ReservedError(ArchiveError):
     kind = "reserved"
 
 
+class JobError(ArchiveError):
+    """A job cannot be started, resumed, or is not what was expected."""
+
+    kind = "job"
+
+
+class JobTimeoutError(JobError, TimeoutError):
+    """The job had not ended when the time given to wait for it was over."""
+
+
 class TooManyRowsError(ArchiveError):
     """A read would return more rows than the guard allows."""
 
     kind = "too-many-rows"
+
+
+class WorkerDiedError(TomoeError):
+    """The process that reduced a film died, and again with a fresh one."""
+
+    kind = "worker-died"
 
 
 class ParameterError(TomoeError, ValueError):

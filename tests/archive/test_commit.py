@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,7 +22,10 @@ from tomoe_explore import raw
 from tomoe_explore.archive import Archive, open_archive, registry, staging
 from tomoe_explore.errors import ArchiveError, ReservedError, SchemaError, TruncatedFilmError
 
+NewArchive = Callable[[Path], Archive]
 
+
+@pytest.mark.both_databases
 def test_commit_stores_what_was_reduced(archive: Archive, tmp_path: Path) -> None:
     exposure = make_exposure()
     film = make_film(tmp_path, exposure)
@@ -74,6 +78,7 @@ def test_a_film_of_the_same_name_but_other_content_supersedes(archive: Archive, 
     assert [row["path"] is None for row in paths].count(True) == 1  # the first one's place is taken
 
 
+@pytest.mark.both_databases
 def test_force_supersedes(archive: Archive, tmp_path: Path) -> None:
     exposure = make_exposure()
     film = make_film(tmp_path, exposure)
@@ -100,6 +105,7 @@ def test_a_superseded_reduction_stays_current_until_the_new_one_is_there(archive
     assert set(archive.table("photometry")["reduction_id"].to_pylist()) == {first}
 
 
+@pytest.mark.both_databases
 def test_failure_leaves_a_record_and_no_product(archive: Archive, tmp_path: Path) -> None:
     exposure = make_exposure()
     film = make_film(tmp_path, exposure)
@@ -212,13 +218,14 @@ archive.commit(*make_reduction(reservation))
 """
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("stage", ["reserved", "staged", "half moved", "moved"])
 def test_kill_and_rerun_give_the_same_ids_and_rows(
-    archive: Archive, tmp_path: Path, repository: Path, stage: str
+    archive: Archive, new_archive: NewArchive, tmp_path: Path, repository: Path, stage: str
 ) -> None:
     exposure = make_exposure()
     film = make_film(tmp_path, exposure)
-    unbroken = Archive.create(tmp_path / "unbroken")
+    unbroken = new_archive(tmp_path / "unbroken")
     reduce_film(unbroken, film, exposure)
     command = [sys.executable, "-c", _KILLED, str(archive.root), str(film), stage]
     killed = subprocess.run(command, cwd=repository, check=False)
@@ -232,6 +239,7 @@ def test_kill_and_rerun_give_the_same_ids_and_rows(
     assert archive.table("reductions", all_versions=True).num_rows == 1
 
 
+@pytest.mark.both_databases
 def test_a_live_owner_keeps_its_film(archive: Archive, tmp_path: Path, repository: Path) -> None:
     exposure = make_exposure()
     film = make_film(tmp_path, exposure)
@@ -287,6 +295,7 @@ def _reduce_some(root: Path, films: list[Path]) -> list[int | None]:
     return done
 
 
+@pytest.mark.both_databases
 def test_two_writers_at_once_lose_and_double_nothing(archive: Archive, tmp_path: Path) -> None:
     films = [make_film(tmp_path, make_exposure(357754 + n)) for n in range(5)]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
@@ -298,6 +307,7 @@ def test_two_writers_at_once_lose_and_double_nothing(archive: Archive, tmp_path:
     assert archive.table("reductions", all_versions=True)["status"].to_pylist() == ["done"] * 5
 
 
+@pytest.mark.both_databases
 def test_an_archive_crosses_a_fork_and_a_pickle(archive: Archive, tmp_path: Path) -> None:
     exposure = make_exposure()
     reduce_film(archive, make_film(tmp_path, exposure), exposure)
@@ -316,12 +326,12 @@ def _count(archive: Archive) -> int:
     return archive.table("photometry").num_rows
 
 
-def test_same_stack_same_bytes(tmp_path: Path) -> None:
+def test_same_stack_same_bytes(new_archive: NewArchive, tmp_path: Path) -> None:
     exposure = make_exposure()
     film = make_film(tmp_path, exposure)
     sums = []
     for name in ("one", "two"):
-        archive = Archive.create(tmp_path / name)
+        archive = new_archive(tmp_path / name)
         reduce_film(archive, film, exposure)
         sums.append(archive.search(product="stack,photometry")["checksum"].tolist())
         time.sleep(1.1)  # a date in the file would differ

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.archive.reductions import (
     reduce_film,
     wcs_header,
 )
+from tests.databases import Databases, session_databases
 from tomoe_explore import schema
 from tomoe_explore.archive import Archive, open_archive
 from tomoe_explore.errors import ArchiveError, NoMastersError, NotFoundError, ParameterError, TooManyRowsError
@@ -36,20 +36,21 @@ def add(archive: Archive, directory: Path, exposure_id: int = 357754, detector_i
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Archive:
     """Two exposures of detector 112 and one of 113 on the next night, elsewhere."""
     directory = tmp_path_factory.mktemp("three")
-    archive = Archive.create(directory / "archive")
+    with session_databases(request).apart():
+        archive = Archive.create(directory / "archive")
     add(archive, directory, 357754, 112)
     add(archive, directory, 357755, 112)
     add(archive, directory, 357999, 113, night="2020-08-15", ra=(20.0, 20.01), dec=(30.0, 30.0), ref_id=(7, 8))
-    return archive.root
+    return archive
 
 
 @pytest.fixture
-def three(tmp_path: Path, template: Path) -> Archive:
+def three(tmp_path: Path, template: Archive, databases: Databases) -> Archive:
     """A copy of the template."""
-    return open_archive(shutil.copytree(template, tmp_path / "three"))
+    return databases.copy(template, tmp_path / "three")
 
 
 def test_an_empty_archive_gives_empty_tables(archive: Archive) -> None:
@@ -334,6 +335,7 @@ def test_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_archive(made.root)
 
 
+@pytest.mark.sqlite_only
 def test_the_registry_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOMOE_DATABASE", f"sqlite:///{tmp_path / 'elsewhere.sqlite'}")
     archive = Archive.create(tmp_path / "archive")
@@ -345,6 +347,7 @@ def test_the_registry_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.Monk
         open_archive(archive.root).search()
 
 
+@pytest.mark.sqlite_only
 def test_a_registry_that_is_gone_is_not_made_anew_by_reading(archive: Archive) -> None:
     archive.layout.registry.unlink()
     with pytest.raises(ArchiveError, match=r"registry .*registry.sqlite is gone"):

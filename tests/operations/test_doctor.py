@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tomoe_explore.archive import Archive
+from tests.databases import Databases
+from tomoe_explore.archive import Archive, mounts
 from tomoe_explore.operations import doctor
 from tomoe_explore.operations.run import Run
 
 
 @pytest.fixture
-def archive(first_run: tuple[Archive, Run], tmp_path: Path) -> Archive:
+def archive(first_run: tuple[Archive, Run], databases: Databases, tmp_path: Path) -> Archive:
     """A copy to break."""
-    shutil.copytree(first_run[0].root, tmp_path / "archive")
-    return Archive(tmp_path / "archive")
+    return databases.copy(first_run[0], tmp_path / "archive")
 
 
 def faults(archive: Archive, *, deep: bool = False) -> dict[str, str]:
@@ -56,9 +55,10 @@ def test_no_archive(tmp_path: Path) -> None:
     assert "tomoe init" in fault.text
 
 
+@pytest.mark.sqlite_only
 def test_sqlite_on_a_network_file_system_is_refused(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_file_system", lambda path: "nfs4")
-    assert "SQLite fails there" in faults(archive)["registry"]
+    monkeypatch.setattr(mounts, "mount_table", lambda: f"server:/export {archive.root.resolve()} nfs4 rw 0 0\n")
+    assert "lies on nfs4, a network file system" in faults(archive)["registry"]
 
 
 def test_a_broken_library_is_named(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,3 +71,9 @@ def test_a_cut_off_reduction_is_noted(archive: Archive) -> None:
         connection.exec_driver_sql("UPDATE reductions SET status = 'running', owner_pid = 4194304")
     notes = {c.name: c.text for c in doctor.examine(archive) if c.status == "note"}
     assert "were cut off" in notes["interrupted"]
+
+
+def test_an_older_registry_is_named(archive: Archive) -> None:
+    with archive.registry.writing() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    assert "is of revision 0001" in faults(archive)["registry"]

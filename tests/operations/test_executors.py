@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from tomoe_explore.archive.owner import process_start
 from tomoe_explore.errors import ParameterError
 from tomoe_explore.operations.executors import _QUEUE, each, open_executor
 
@@ -32,6 +36,27 @@ def test_each_item_has_a_result(executor: int | None) -> None:
 def test_dead_workers_are_failures() -> None:
     with open_executor(1) as pool:
         assert list(each(pool, die, range(5), failed=lost)) == [-1] * 5
+
+
+def test_workers_end_with_a_parent_that_is_killed() -> None:
+    """Otherwise each would wait for its next item for ever."""
+    code = (
+        "import os, time\n"
+        "from tomoe_explore.operations.executors import open_executor\n"
+        "if __name__ == '__main__':\n"
+        "    with open_executor(2) as pool:\n"
+        "        print(*{pool.submit(os.getpid).result() for _ in range(20)}, flush=True)\n"
+        "        time.sleep(100)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        workers = list(map(int, parent.stdout.readline().split()))
+        assert all(map(process_start, workers))
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while any(map(process_start, workers)):
+        assert time.monotonic() < deadline, "a worker lives on"
+        time.sleep(0.05)
 
 
 def test_the_queue_stays_short() -> None:

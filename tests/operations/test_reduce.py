@@ -10,8 +10,8 @@ import pytest
 import tomoe_explore as te
 from tomoe_explore import errors, raw
 from tomoe_explore.archive import Archive
+from tomoe_explore.environment import code, environment
 from tomoe_explore.operations import film as film_module
-from tomoe_explore.operations.environment import code, environment
 from tomoe_explore.operations.reduce import make_masters, reduce
 from tomoe_explore.operations.run import Run
 

@@ -79,6 +79,7 @@ class StandIn:
         )
         curve["mag"], curve["mag_err"] = mag_g(flux), mag_err(flux, error)
         curve["flags"], curve["frame"], curve["exposure_id"] = flags, frame, film + 357754
+        curve["source_id"] = np.full(len(t), self.source_id[0])
         curve.meta["LABEL"] = "test star"
         return curve
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.views.conftest import PERIOD_S
 from tomoe_explore import views
+from tomoe_explore.archive import open_archive
 from tomoe_explore.views.light_curve_view import LightCurveView
 
 
@@ -67,3 +68,29 @@ def test_too_few_points_are_shown_without_a_periodogram(stand_in):
     view = LightCurveView(curve)
     assert view.periodogram is None
     assert "No periodogram" in view.children[0].value
+
+
+def test_click_on_a_point_tells_where_it_comes_from(stand_in):
+    class Knows:
+        def provenance(self, source_id: int, *, frame: int) -> SimpleNamespace:
+            return SimpleNamespace(summary=lambda: f"source {source_id}, frame {frame} ← film <r>.fits")
+
+    curve = stand_in.light_curve((stand_in.ra[0], stand_in.dec[0]))
+    view = LightCurveView(curve, Knows())
+    told = view.children[-1]
+    assert "Click a point" in told.value
+    view._data.selected.indices = [23]
+    assert view.point == 23
+    assert f"source {stand_in.source_id[0]}, frame 5<br>← film &lt;r&gt;.fits" in told.value
+    assert LightCurveView(curve).children[-1].value == ""
+
+
+def test_click_on_a_point_of_a_real_archive(demo):
+    archive = open_archive(demo / "archive")
+    star = archive.table("sources", columns=["ra", "dec"]).to_pylist()[0]
+    view = views.light_curve(archive, (star["ra"], star["dec"]))
+    view.point = 4
+    told = view.children[-1].value
+    assert f"frame {view.light_curve['frame'][4]}" in told
+    assert "dark-111-20200814" in told
+    assert "rTMQ1" in told

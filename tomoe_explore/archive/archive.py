@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tomoe_explore.archive import reserve as _reserve
 from tomoe_explore.archive.layout import LAYOUT_VERSION, Layout
+from tomoe_explore.archive.migration import REVISION
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.staging import clear_errors, make_directory
 from tomoe_explore.archive.writing import Writing
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from tomoe_explore.archive.cutout import CutoutFilm
     from tomoe_explore.archive.provenance import Origin
+    from tomoe_explore.archive.replay import Replay
 
 Ids = int | Sequence[int] | None
 StrPath = str | os.PathLike[str]
@@ -58,6 +60,8 @@ class Archive(Writing):
     def create(cls, path: StrPath) -> Archive:
         """Make an empty archive; one that is there already is left as it is.
 
+        But for a registry of an older revision: it is backed up (into ``backups/``) and migrated.
+
         Raises
         ------
         ArchiveError
@@ -70,6 +74,7 @@ class Archive(Writing):
             make_directory(archive.root)
             if archive.layout.marker.exists():
                 archive.registry.create()
+                archive._migrate()
                 return archive
             # marked before the registry is made, so that a second try completes one that was killed between the two
             archive.layout.marker.write_text(json.dumps({"layout": LAYOUT_VERSION, "made": _reserve.now()}) + "\n")
@@ -79,6 +84,15 @@ class Archive(Writing):
                 archive.layout.marker.unlink()
                 raise
         return archive
+
+    def _migrate(self) -> None:
+        """Bring the registry to the newest revision, after a backup; where it is, nothing is done."""
+        revision = self.registry.revision() or REVISION
+        if revision < REVISION:
+            make_directory(self.layout.backups)
+            stamp = _reserve.now()[:23].replace("-", "").replace(":", "").replace(".", "")
+            self.backup(self.layout.backups / f"registry-{revision}-{stamp}.zip")
+        self.registry.migrate()
 
     # --- reading ----------------------------------------------------------------------------------
     @property
@@ -275,13 +289,21 @@ class Archive(Writing):
 
         return read_stack(self.root / product_row(self.registry, product_id, "stack")["path"])
 
-    def provenance(self, id: int | str) -> Origin:
-        """Where something comes from: film, calibrations, reference catalog, parameters, code.
+    def provenance(self, id: int | str, *, frame: int | None = None) -> Origin:
+        """Where something comes from: film, calibrations, reference catalog, parameters, code, successors.
 
         Parameters
         ----------
         id : int or str
             Of a reduction, product, master, source, mover or streak.
+        frame : int, optional
+            With the id of a source or mover: its measurement in this frame, such as one point of a light curve.
+
+        Returns
+        -------
+        Origin
+            Prints as text and is drawn in a notebook; ``to_dict()`` for JSON, ``to_prov()`` and ``to_provn()`` for W3C
+            PROV, ``draw()`` for a figure.
 
         Raises
         ------
@@ -290,15 +312,52 @@ class Archive(Writing):
 
         Examples
         --------
-        >>> import tempfile
-        >>> Archive.create(tempfile.mkdtemp() + "/archive").provenance("stack-357754112001")
-        Traceback (most recent call last):
-        ...
-        tomoe_explore.errors.NotFoundError: nothing has the id 'stack-357754112001': expected a reduction ...
+        >>> star = archive.table("sources").to_pylist()[0]
+        >>> lc = archive.light_curve((star["ra"], star["dec"]))
+        >>> point = archive.provenance(lc["source_id"][3], frame=lc["frame"][3])
+        >>> point.row["table"], point.product["kind"], point.film["checksum"][:5]
+        ('photometry', 'photometry', 'xxh3:')
         """
-        from tomoe_explore.archive.provenance import origin
+        from tomoe_explore.archive.tracing import trace
 
-        return origin(self.registry, self.root, id)
+        return trace(self.registry, self.root, id, None if frame is None else int(frame))
+
+    def replay(
+        self, reduction_id: int, *, films: StrPath | Sequence[StrPath] = (), refcat: StrPath | None = None
+    ) -> Replay:
+        """Run a reduction again from its record and compare with what is stored; the archive is only read.
+
+        Film, masters and reference catalog are those of the record, by checksum; so are the parameters.
+
+        Parameters
+        ----------
+        reduction_id : int
+        films : path or paths, optional
+            Where else to look for the film: files, or directories with all that is below them.
+        refcat : path, optional
+            Where the reference catalog lies now.
+
+        Returns
+        -------
+        Replay
+            ``identical``; ``differences`` by table and column, or plane of the stack; ``gone``: inputs that cannot be
+            had; ``changed``: code and libraries that are others now.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such reduction.
+        ArchiveError
+            If it failed, or still runs.
+
+        Examples
+        --------
+        >>> archive.replay(archive.table("reductions")["reduction_id"][0].as_py()).identical
+        True
+        """
+        from tomoe_explore.archive.replay import replay
+
+        return replay(self, int(reduction_id), films=films, refcat=refcat)
 
     # --- showing ----------------------------------------------------------------------------------
     def __repr__(self) -> str:

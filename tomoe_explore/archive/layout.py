@@ -8,6 +8,9 @@
     tables/photometry/2020-08-14/00357754/photometry-357754112001.parquet
     masters/2020-08-14/dark-112-20200814-1a2b3c4d.fits
     staging/357754112001/                                     files under way; readers never look here
+    backups/registry-0001-20201123T0653.zip                   of the registry, made before it was migrated
+    jobs/1/                                                   log and outcomes of a job
+    limits.json                                               what jobs may use of the machine, if somebody set it
 """
 
 from __future__ import annotations
@@ -67,6 +70,20 @@ class Layout:
     def registry(self) -> Path:
         """The SQLite registry, where no other database is set."""
         return self.root / "registry.sqlite"
+
+    @property
+    def backups(self) -> Path:
+        """Directory (absolute) of the registry's backups that were made before it was migrated."""
+        return self.root / "backups"
+
+    @property
+    def limits(self) -> Path:
+        """The file that limits jobs; there only if somebody wrote it."""
+        return self.root / "limits.json"
+
+    def job(self, job_id: int) -> Path:
+        """Directory (absolute) of a job's log and outcomes."""
+        return self.root / "jobs" / str(job_id)
 
     def staging(self, name: int | str) -> Path:
         """Directory (absolute) of files under way for one reduction or master."""

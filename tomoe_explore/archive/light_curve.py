@@ -144,14 +144,14 @@ def _to_lightkurve(archive: Archive, curve: pa.Table, meta: dict[str, Any]) -> L
     from astropy import units as u
     from astropy.time import Time
 
-    values = {name: curve[name].to_numpy() for name in _COLUMNS if name not in ("refcat", "ref_id", "source_id")}
+    values = {name: curve[name].to_numpy() for name in _COLUMNS if name not in ("refcat", "ref_id")}
     lc = LightCurve(
         time=Time(values["mjd"], format="mjd", scale="utc"),
         flux=values["flux"].astype(float) * u.nJy,
         flux_err=values["flux_err"].astype(float) * u.nJy,
         meta=meta,
     )
-    for name in ("exposure_id", "detector_id", "frame", "flags"):
+    for name in ("exposure_id", "detector_id", "frame", "flags", "source_id"):
         lc[name] = values[name]
     for name in ("mag", "mag_err"):
         lc[name] = values[name] * u.mag

@@ -63,16 +63,51 @@ def read(
     if name in PART_TABLES:
         table = _read_parts(registry, root, name, where, columns, all_versions=all_versions, limit=limit)
     else:
+        guard(registry, name, where, limit, all_versions=all_versions)
         table = _read_registry(registry, name, where, all_versions=all_versions)
-        _guard(name, table.num_rows, limit)
+        _refuse_above(limit, name, table.num_rows)
     return table.select(list(columns)) if columns is not None else table
 
 
-def _guard(name: str, n_rows: int, limit: int | None) -> None:
+def guard(registry: Registry, name: str, where: Where, limit: int | None, *, all_versions: bool = False) -> None:
+    """Refuse a read of too many rows before anything is read: the registry counts, where there is no cone.
+
+    Raises
+    ------
+    TooManyRowsError
+        If more than ``limit`` rows match; the message says how many, and what to do.
+    """
+    if limit is None or where.cone is not None:
+        return
+    source = _counted(name)
+    if source is None:
+        return
+    table, rows = source
+    query = sa.select(rows).where(*where.clauses(table.c))
+    reductions = sql.reductions
+    if name in (*PART_TABLES, "stacks"):
+        query = query.where(table.c.kind == ("stack" if name == "stacks" else name))
+        if not all_versions:
+            query = query.join(reductions, reductions.c.reduction_id == table.c.reduction_id)
+    if name not in ("exposures", "masters") and not all_versions:
+        query = query.where(reductions.c.superseded_by.is_(None))
+    with registry.reading() as connection:
+        _refuse_above(limit, name, int(connection.execute(query).scalar() or 0))
+
+
+def _counted(name: str) -> tuple[sa.Table, sa.ColumnElement[Any]] | None:
+    """Where the rows of a table are counted, and how; None where nothing writes it yet."""
+    if name in PART_TABLES:
+        return sql.products, sa.func.sum(sql.products.c.n_rows)
+    counted = {"stacks": sql.products, "reductions": sql.reductions, "exposures": sql.exposures, "masters": sql.masters}
+    return (counted[name], sa.func.count()) if name in counted else None
+
+
+def _refuse_above(limit: int | None, name: str, n_rows: int) -> None:
     if limit is not None and n_rows > limit:
         raise TooManyRowsError(
             f"this read of {name!r} would give {n_rows:,} rows, more than the limit of {limit:,}; narrow it by night, "
-            "exposure_id, detector_id, or position and radius, or ask for all with limit=None"
+            "exposure_id, detector_id, or position and radius, or ask for all with limit=None (tomoe table: --all)"
         )
 
 
@@ -86,15 +121,16 @@ def _read_parts(
     registry: Registry, root: Path, name: str, where: Where, columns: Sequence[str] | None, *,
     all_versions: bool, limit: int | None,
 ) -> pa.Table:  # fmt: skip
+    guard(registry, name, where, limit, all_versions=all_versions)
     rows = product_rows(registry, name, where, all_versions=all_versions)
     coarse, exact = cone_filter(name, where)
-    if coarse is None and exact is None:
-        _guard(name, sum(row["n_rows"] for row in rows), limit)
+    if coarse is None and exact is None:  # a cone chose films, whose rows are all wanted
+        _refuse_above(limit, name, sum(row["n_rows"] for row in rows))
     wanted = [c for c in schema.TABLES[name].names if columns is None or c in _needed(name, columns, where)]
     table = scan([root / row["path"] for row in rows], name, wanted, coarse, limit)
     if exact is not None:
         table = table.filter(pa.array(exact(table)))
-    _guard(name, table.num_rows, limit)
+    _refuse_above(limit, name, table.num_rows)
     return with_magnitudes(table) if name == "photometry" and {"flux", "flux_err"} <= set(wanted) else table
 
 
@@ -120,7 +156,7 @@ def scan(
     try:
         data = dataset.dataset([str(p) for p in paths], schema=arrow, format="parquet")
         if coarse is not None and limit is not None:
-            _guard(name, data.count_rows(filter=coarse), limit)
+            _refuse_above(limit, name, data.count_rows(filter=coarse))
         table = data.to_table(columns=list(columns), filter=coarse)
     except (OSError, pa.ArrowInvalid) as error:
         raise ArchiveError(f"table {name!r} cannot be read: {error}; `tomoe doctor` names what is missing") from error
@@ -196,7 +232,7 @@ def _reductions(registry: Registry, where: Where, *, all_versions: bool) -> list
     )
     if not all_versions:
         query = query.where(reductions.c.superseded_by.is_(None))
-    return [dict(row) for row in registry.rows(query) if where.near(row)]
+    return [dict(row) for row in where.reached(registry.rows(query))]
 
 
 def _exposures(registry: Registry, where: Where) -> list[dict[str, Any]]:
@@ -211,7 +247,7 @@ def _exposures(registry: Registry, where: Where) -> list[dict[str, Any]]:
         return rows
     of_sky = () if where.cone is None else (films.c.kind == "object",)
     seen = registry.rows(sa.select(films).where(*of_sky, *where.clauses(films.c)))
-    inside = {row["exposure_id"] for row in seen if where.near(row)}
+    inside = {row["exposure_id"] for row in where.reached(seen)}
     return [row for row in rows if row["exposure_id"] in inside]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from tomoe_explore.archive import backup as _backup
 from tomoe_explore.archive import commit as _commit
 from tomoe_explore.archive import masters as _masters
 from tomoe_explore.archive import reserve as _reserve
@@ -78,6 +80,23 @@ class Writing:
         """The newest finished reduction of a film's file, or None."""
         return _reserve.reduction_of(self.registry, _reserve.identify(self.registry, path).checksum)
 
+    def settled(self, files: Sequence[tuple[str, int, int]]) -> set[str]:
+        """Paths of the films that need no more work: reduced, mastered, or failed for a reason that stays.
+
+        Parameters
+        ----------
+        files : sequence of (path, size in bytes, mtime in ns)
+            Absolute paths. A file that has changed since the archive saw it is not settled.
+
+        Raises
+        ------
+        ArchiveError
+            If the registry cannot be read.
+        """
+        from tomoe_explore.archive.known import settled
+
+        return settled(self.registry, files)
+
     def superseded_by(self, reduction_id: int) -> int | None:
         """The reduction that replaced this one, or None while it is current."""
         return _reserve.superseded_by(self.registry, reduction_id)
@@ -132,3 +151,53 @@ class Writing:
         from tomoe_explore.archive.refcats import refcat_path
 
         return refcat_path(self.registry)
+
+    def backup(self, path: StrPath) -> _backup.Backup:
+        """Write a backup of the registry to one file; the archive's files are not in it.
+
+        It is consistent while writers go on: on PostgreSQL they do not notice, on SQLite they wait for it.
+
+        Parameters
+        ----------
+        path : path
+            A new file.
+
+        Returns
+        -------
+        Backup
+            When and from what it was made, and the rows of each table.
+
+        Raises
+        ------
+        ArchiveError
+            If the file is there already, or cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from tomoe_explore.archive import Archive
+        >>> archive = Archive.create(tempfile.mkdtemp() + "/archive")
+        >>> made = archive.backup(tempfile.mkdtemp() + "/registry.zip")
+        >>> archive.restore(made.path).rows["reductions"]
+        0
+        """
+        return _backup.backup(self.registry, path)
+
+    def restore(self, path: StrPath, *, force: bool = False) -> _backup.Backup:
+        """Put a backup's records in place of the registry's, in one transaction; the databases may be of two kinds.
+
+        What was reduced since is done again when it is asked for: its records are gone, not its films.
+
+        Parameters
+        ----------
+        path : path
+            A file that `backup` wrote.
+        force : bool
+            Whether to restore although the registry has records that the backup has not.
+
+        Raises
+        ------
+        ArchiveError
+            If the file is damaged or of a later revision, or if records would be lost.
+        """
+        return _backup.restore(self.registry, path, force=force)

@@ -1,12 +1,15 @@
-"""The command line ``tomoe``: one thin command a verb, in three files.
+"""The command line ``tomoe``: one thin command a verb, in five files.
 
-==================================================  ================
-verbs                                               file
-==================================================  ================
-simulate, refcat, masters, reduce                   ``films.py``
-search, table, lightcurve, periodogram, provenance  ``questions.py``
-init, summary, doctor                               ``keeping.py``
-==================================================  ================
+=======================================  ================
+verbs                                    file
+=======================================  ================
+simulate, refcat, masters, reduce        ``films.py``
+watch                                    ``watching.py``
+search, table, lightcurve, periodogram   ``questions.py``
+provenance, replay                       ``origins.py``
+init, summary, jobs, doctor              ``keeping.py``
+backup, restore                          ``keeping.py``
+=======================================  ================
 
 Exit status: 0 done; 1 something failed and is named; 2 wrong usage. With ``--json`` standard output is one JSON
 document; messages and progress go to standard error.
@@ -18,7 +21,7 @@ from typing import Annotated
 
 import typer
 
-from tomoe_explore.cli import films, keeping, questions
+from tomoe_explore.cli import films, keeping, origins, questions, watching
 from tomoe_explore.cli.options import ArchiveOption, JsonOption, set_common
 from tomoe_explore.cli.output import guarded
 
@@ -64,8 +67,9 @@ def _common(
 
 
 for _verb in (
-    keeping.init, films.simulate, films.masters, films.reduce, questions.search, questions.table,
-    questions.lightcurve, questions.periodogram, questions.provenance, keeping.summary, keeping.doctor,
+    keeping.init, films.simulate, films.masters, films.reduce, watching.watch, questions.search, questions.table,
+    questions.lightcurve, questions.periodogram, origins.provenance, origins.replay, keeping.summary, keeping.jobs,
+    keeping.doctor, keeping.backup, keeping.restore,
 ):  # fmt: skip
     app.command(_verb.__name__)(guarded(_verb))
 refcat_app = typer.Typer(help="Reference catalogs: the stars that films are tied to.", no_args_is_help=True)

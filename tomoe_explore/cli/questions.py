@@ -1,9 +1,9 @@
-"""Verbs that ask the archive: search, table, lightcurve, periodogram, provenance."""
+"""Verbs that ask the archive: search, table, lightcurve, periodogram."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -67,6 +67,7 @@ def table(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write .fits, .vot, .ecsv, .csv or .parquet.")
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also more than 10,000,000 rows.")] = False,
     archive: ArchiveOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -74,11 +75,13 @@ def table(
 
     Example: tomoe table photometry --night 2020-08-14 --out night.fits
     """
+    from tomoe_explore.archive.archive import ROW_LIMIT
     from tomoe_explore.archive.export import write_table
 
     rows = opened(archive).table(
-        name, position=position, radius=radius, night=night, exposure_id=exposure, detector_id=detector
-    )
+        name, position=position, radius=radius, night=night, exposure_id=exposure, detector_id=detector,
+        limit=None if every else ROW_LIMIT,
+    )  # fmt: skip
     if out:
         write_table(rows, out)
     if wants_json(as_json):
@@ -167,20 +170,3 @@ def _draw(found: Any, path: Path) -> None:
         found.plot().figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:
         raise ParameterError(f"{path} cannot be drawn: {error}") from None
-
-
-def provenance(
-    id: Annotated[str, typer.Argument(metavar="ID", help="Of a reduction, product, master, source or mover.")],
-    format: Annotated[Literal["text", "json"], typer.Option(help="How it is told.")] = "text",
-    archive: ArchiveOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Tell where something comes from: film, calibrations, catalog, parameters, code.
-
-    Example: tomoe provenance stack-357754112001
-    """
-    origin = opened(archive).provenance(id)
-    if wants_json(as_json) or format == "json":
-        document(origin.to_dict())
-    else:
-        typer.echo(str(origin))

@@ -6,32 +6,31 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import sqlalchemy as sa
 
-from tomoe_explore import raw
 from tomoe_explore.archive import Archive, open_archive
 from tomoe_explore.archive import registry as tables
-from tomoe_explore.archive.owner import Owner
+from tomoe_explore.archive.migration import REVISION
+from tomoe_explore.archive.mounts import refuse_network
 from tomoe_explore.archive.summary import count
 from tomoe_explore.errors import TomoeError
+from tomoe_explore.operations.inventory import orphans, owner_of, wrong_files
 
 Status = Literal["ok", "note", "fault"]
 
 #: Modules without which something does not work; each is imported, for a broken binary shows only then.
 MODULES = (
     "numpy", "scipy", "numba", "pandas", "pyarrow", "astropy", "cdshealpix", "lightkurve", "nifty_ls",
-    "intake", "dask.dataframe", "sqlalchemy", "xxhash", "typer", "rich", "tqdm",
+    "intake", "dask.dataframe", "sqlalchemy", "alembic", "xxhash", "typer", "rich", "tqdm",
 )  # fmt: skip
 VIEW_MODULES = ("ipywidgets", "bokeh", "holoviews", "datashader", "jupyter_bokeh", "matplotlib", "jupyterlab")
 
 _LOW_DISK_BYTES, _NO_DISK_BYTES = 5e9, 5e8
-_NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "ceph", "fuse.sshfs", "9p")
 _SHOWN = 5
 
 
@@ -62,7 +61,7 @@ def examine(archive: Archive | str | os.PathLike[str] | None = None, *, deep: bo
     archive : Archive or path, optional
         See `open_archive` for the default.
     deep : bool
-        Whether the checksum of every file is computed anew.
+        Whether the checksum of every file is computed anew, and files without a record are looked for.
 
     Returns
     -------
@@ -84,7 +83,8 @@ def examine(archive: Archive | str | os.PathLike[str] | None = None, *, deep: bo
     n = holds.reductions
     text = f"{archive.root}: {n.get('done', 0)} reductions done, {n.get('failed', 0)} failed, {holds.masters} masters"
     checks += [Check("archive", "ok", text), _disk(archive.root), _registry_place(archive), _refcat(archive)]
-    return [*checks, _files(archive, deep), *_unfinished(archive)]
+    checks += [_files(archive, deep), *([_orphans(archive)] if deep else [])]
+    return [*checks, *_unfinished(archive)]
 
 
 def _python() -> Check:
@@ -130,23 +130,19 @@ def _registry_place(archive: Archive) -> Check:
     url = sa.make_url(archive.registry.url)
     shown = url.render_as_string(hide_password=True)
     if url.get_backend_name() == "sqlite" and url.database:
-        form = _file_system(Path(url.database).resolve())
-        if form in _NETWORK_FILE_SYSTEMS:
-            text = f"{shown} lies on {form}: SQLite fails there; set $TOMOE_DATABASE to a local file or PostgreSQL"
-            return Check("registry", "fault", text)
+        try:
+            refuse_network(archive.registry.url)
+        except TomoeError as error:
+            return Check("registry", "fault", str(error))
         if not os.access(url.database, os.W_OK):
             return Check("registry", "note", f"{shown} can be read, not written, by this user")
+    revision = archive.registry.revision()
+    if revision != REVISION:
+        text = (
+            f"{shown} is of revision {revision}, this version writes {REVISION}: `tomoe init` backs it up and migrates"
+        )
+        return Check("registry", "fault", text)
     return Check("registry", "ok", shown)
-
-
-def _file_system(path: Path) -> str:
-    """Type of the file system that a path lies on; empty where the system does not say."""
-    try:
-        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-    except OSError:
-        return ""
-    holding = [(len(m[1]), m[2]) for m in mounts if path.is_relative_to(m[1].replace("\\040", " "))]
-    return max(holding, default=(0, ""))[1]
 
 
 def _refcat(archive: Archive) -> Check:
@@ -160,30 +156,26 @@ def _refcat(archive: Archive) -> Check:
 
 def _files(archive: Archive, deep: bool) -> Check:
     """Whether every file that the registry names is there, with its size and, if ``deep``, its checksum."""
-    faults, n = [], 0
-    for row in _registered(archive):
-        n += 1
-        path = archive.root / row["path"]
-        if not path.is_file():
-            faults.append(f"{row['id']}: {row['path']} is missing")
-        elif path.stat().st_size != row["bytes"]:
-            faults.append(f"{row['id']}: {row['path']} has {path.stat().st_size} bytes, expected {row['bytes']}")
-        elif deep and raw.checksum(path) != row["checksum"]:
-            faults.append(f"{row['id']}: {row['path']} has another checksum than when it was written")
+    n, faults = wrong_files(archive, deep=deep)
     how = "with their checksums" if deep else "with their sizes"
     if not faults:
         return Check("files", "ok", f"all {n} files are there, {how}")
-    more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-    text = f"{len(faults)} of {n} files are wrong: {'; '.join(faults[:_SHOWN])}{more}; reduce their films with --force"
+    text = f"{len(faults)} of {n} files are wrong: {_first(faults)}; reduce their films with --force"
     return Check("files", "fault", text)
 
 
-def _registered(archive: Archive) -> Iterator[sa.RowMapping]:
-    p, m, r = tables.products.c, tables.masters.c, tables.reductions.c
-    current = tables.products.join(tables.reductions, r.reduction_id == p.reduction_id)
-    products = sa.select(p.product_id.label("id"), p.path, p.bytes, p.checksum).select_from(current)
-    yield from archive.registry.rows(products.where(r.superseded_by.is_(None)))
-    yield from archive.registry.rows(sa.select(m.master_id.label("id"), m.path, m.bytes, m.checksum))
+def _orphans(archive: Archive) -> Check:
+    found = orphans(archive)
+    if not found:
+        return Check("orphans", "ok", "every file has its record")
+    names = _first([str(path.relative_to(archive.root)) for path in found])
+    text = f"{len(found)} files have no record, no reader sees them: {names}; `tomoe doctor --repair` lists them all"
+    return Check("orphans", "note", text)
+
+
+def _first(texts: list[str]) -> str:
+    more = f"; and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return "; ".join(texts[:_SHOWN]) + more
 
 
 def _unfinished(archive: Archive) -> list[Check]:
@@ -193,7 +185,7 @@ def _unfinished(archive: Archive) -> list[Check]:
         sa.select(r.error_kind, sa.func.count().label("n")).where(r.status == "failed").group_by(r.error_kind)
     )
     running = archive.registry.rows(sa.select(tables.reductions).where(r.status == "running"))
-    dead = [row for row in running if not _owner(row).is_alive()]
+    dead = [row for row in running if not owner_of(row).is_alive()]
     checks = []
     if failed:
         kinds = ", ".join(f"{row['n']} {row['error_kind']}" for row in failed)
@@ -203,7 +195,3 @@ def _unfinished(archive: Archive) -> list[Check]:
         text = f"{len(dead)} reductions ({ids}) were cut off; `tomoe reduce` takes them up again"
         checks.append(Check("interrupted", "note", text))
     return checks
-
-
-def _owner(row: Any) -> Owner:
-    return Owner(row["owner_host"], row["owner_pid"], row["owner_started"])

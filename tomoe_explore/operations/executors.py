@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -35,9 +37,7 @@ def open_executor(executor: Any) -> Iterator[Executor | None]:
     if executor is None:
         yield None
     elif isinstance(executor, int) and not isinstance(executor, bool) and executor > 0:
-        # spawned, not forked: a fork would copy the locks of threads that do not exist in the child
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(executor, mp_context=context, initializer=_ignore_interrupt) as pool:
+        with processes(executor) as pool:
             try:
                 yield pool
             except BaseException:
@@ -54,9 +54,24 @@ def open_executor(executor: Any) -> Iterator[Executor | None]:
         )
 
 
-def _ignore_interrupt() -> None:
+def processes(n: int) -> ProcessPoolExecutor:
+    """So many fresh processes of this machine, which end when this one does, however it ends."""
+    # spawned, not forked: a fork would copy the locks of threads that do not exist in the child
+    return ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+
+
+def _start_worker() -> None:
     # Ctrl-C reaches the whole process group; the parent stops handing out films, and each worker ends its own
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for its next film for ever, and hold the one it is at."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def each(

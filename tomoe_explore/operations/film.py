@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 from tomoe_explore import raw
 from tomoe_explore.archive import Archive
 from tomoe_explore.data import Exposure, Film, Masters, Provenance, Reduction, Refcat
+from tomoe_explore.environment import code, environment
 from tomoe_explore.errors import NoMastersError, ReservedError, TomoeError
-from tomoe_explore.operations.environment import code, environment
-from tomoe_explore.operations.run import Outcome
+from tomoe_explore.operations.run import Outcome, failure
+from tomoe_explore.operations.stars import cached_refcat
 from tomoe_explore.reduction.masters import make_dark, make_flat
 from tomoe_explore.reduction.recipe import Parameters, reduce_film
-from tomoe_explore.refcat import read_refcat
 
 
 @dataclass(frozen=True)
@@ -57,16 +55,6 @@ def work_on(task: Task) -> Outcome:
     except Exception as error:
         outcome = failure(_outcome(task), error)
     return replace(outcome, seconds=round(time.perf_counter() - start, 3))
-
-
-def failure(outcome: Outcome, error: BaseException) -> Outcome:
-    """The outcome of a film whose error is known, or, with its traceback, unexpected."""
-    if isinstance(error, TomoeError):
-        return replace(outcome, status="failed", error_kind=error.kind, message=str(error))
-    trace = "".join(traceback.format_exception(error))
-    return replace(
-        outcome, status="failed", error_kind=type(error).__name__, message=f"unexpected: {error}", traceback=trace
-    )
 
 
 def _outcome(task: Task) -> Outcome:
@@ -147,9 +135,3 @@ def _refcat(task: Task) -> Refcat:
     if task.refcat is None:
         raise TomoeError(f"a film of the sky needs a reference catalog ({task.exposure.where})")
     return cached_refcat(task.refcat, task.refcat.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=1)
-def cached_refcat(path: Path, _mtime_ns: int) -> Refcat:
-    """A reference catalog, read once a process while its file does not change."""
-    return read_refcat(path)

@@ -11,19 +11,23 @@ from typing import Any
 from tomoe_explore import raw
 from tomoe_explore.archive import Archive, open_archive
 from tomoe_explore.data import Exposure
-from tomoe_explore.errors import NotFoundError, RefcatError
+from tomoe_explore.errors import NotFoundError
 from tomoe_explore.operations.executors import each, open_executor
-from tomoe_explore.operations.film import Task, cached_refcat, failure, work_on
-from tomoe_explore.operations.run import Outcome, Run
+from tomoe_explore.operations.film import Task, work_on
+from tomoe_explore.operations.progress import Watcher, watching
+from tomoe_explore.operations.run import Outcome, Run, failure
+from tomoe_explore.operations.stars import refcat_to_use
 from tomoe_explore.reduction.recipe import Parameters
 
 StrPath = str | os.PathLike[str]
 Header = tuple[Path, Exposure]
 
+_STEPS = {"dark": "master darks", "flat": "master flats", "object": "films of the sky"}
+
 
 def reduce(
     paths: StrPath | Iterable[StrPath], archive: Archive | StrPath | None = None, refcat: StrPath | None = None, *,
-    executor: Any = None, force: bool = False, parameters: Parameters | None = None, progress: bool = True,
+    executor: Any = None, force: bool = False, parameters: Parameters | None = None, progress: bool | Watcher = True,
 ) -> Run:  # fmt: skip
     """Reduce films into an archive.
 
@@ -45,8 +49,8 @@ def reduce(
         Whether to reduce again what is done: a new reduction, which supersedes the old one.
     parameters : Parameters, optional
         Of the recipe.
-    progress : bool
-        Whether to show a progress bar.
+    progress : bool or Watcher
+        Whether to show a progress bar; or who is told of each film, see `tomoe_explore.operations.progress`.
 
     Returns
     -------
@@ -76,15 +80,15 @@ def reduce(
     start = time.perf_counter()
     archive = archive if isinstance(archive, Archive) else open_archive(archive)
     headers, unreadable = read_headers(paths)
-    stars = _refcat_path(archive, refcat) if any(exposure.kind == "object" for _, exposure in headers) else None
+    stars = refcat_to_use(archive, refcat) if any(exposure.kind == "object" for _, exposure in headers) else None
     tasks = [Task(path, e, archive, stars, parameters, force) for path, e in headers]
-    outcomes = unreadable + _work(tasks, ("dark", "flat", "object"), executor, progress=progress)
+    outcomes = _work(tasks, unreadable, ("dark", "flat", "object"), executor, progress=progress)
     return Run(tuple(outcomes), time.perf_counter() - start)
 
 
 def make_masters(
     paths: StrPath | Iterable[StrPath], archive: Archive | StrPath | None = None, *,
-    executor: Any = None, progress: bool = True,
+    executor: Any = None, progress: bool | Watcher = True,
 ) -> Run:  # fmt: skip
     """Make master darks and flats; films of the sky among the paths are left alone.
 
@@ -108,7 +112,7 @@ def make_masters(
     tasks = [Task(path, e, archive) for path, e in headers if e.kind != "object"]
     if not tasks and not unreadable:
         raise NotFoundError(f"no dark and no flat (DATA-TYP) among the {len(headers)} films of {_listed(paths)}")
-    outcomes = unreadable + _work(tasks, ("dark", "flat"), executor, progress=progress)
+    outcomes = _work(tasks, unreadable, ("dark", "flat"), executor, progress=progress)
     return Run(tuple(outcomes), time.perf_counter() - start)
 
 
@@ -139,38 +143,23 @@ def _listed(paths: StrPath | Iterable[StrPath]) -> str:
     return ", ".join(map(str, [paths] if isinstance(paths, (str, os.PathLike)) else paths)) or "nothing"
 
 
-def _refcat_path(archive: Archive, given: StrPath | None) -> Path:
-    """The reference catalog to use, read once to know that it is sound, and remembered in the archive."""
-    path = Path(given).resolve() if given is not None else archive.refcat_path()
-    if path is None:
-        raise RefcatError(
-            f"archive {archive.root} has used no reference catalog yet: name one (refcat=…, --refcat STARS.parquet); "
-            "`tomoe refcat import` makes one of a star table"
-        )
-    if not path.is_file():
-        raise RefcatError(f"no reference catalog at {path}")
-    archive.add_refcat(cached_refcat(path, path.stat().st_mtime_ns), path)
-    return path
-
-
-def _work(tasks: Sequence[Task], kinds: Sequence[str], executor: Any, *, progress: bool) -> list[Outcome]:
-    """Outcomes of all tasks, kind after kind: flats need darks, films need both."""
-    from tqdm.auto import tqdm
-
+def _work(
+    tasks: Sequence[Task], unreadable: Sequence[Outcome], kinds: Sequence[str], executor: Any, *,
+    progress: bool | Watcher,
+) -> list[Outcome]:  # fmt: skip
+    """Outcomes of all films, the unreadable first, then kind after kind: flats need darks, films need both."""
     outcomes: list[Outcome] = []
-    n_failed = 0
-    with (
-        open_executor(executor) as pool,
-        tqdm(total=len(tasks), desc="reduce", unit="film", disable=not progress) as bar,
-    ):
+    with open_executor(executor) as pool, watching(progress, len(tasks) + len(unreadable)) as watcher:
+        for outcome in unreadable:
+            outcomes.append(outcome)
+            watcher.film(outcome)
         for kind in kinds:
             chosen = [task for task in tasks if task.exposure.kind == kind]
+            if chosen:
+                watcher.step(_STEPS[kind])
             for outcome in each(pool, work_on, chosen, failed=_lost):
                 outcomes.append(outcome)
-                n_failed += outcome.status == "failed"
-                bar.update()
-                if n_failed:
-                    bar.set_postfix(failed=n_failed)
+                watcher.film(outcome)
     return outcomes
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
+
+from tomoe_explore.errors import TomoeError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +54,16 @@ class Outcome:
     message: str = ""
     traceback: str = ""
     seconds: float = 0.0
+
+
+def failure(outcome: Outcome, error: BaseException) -> Outcome:
+    """The outcome of a film whose error is known, or, with its traceback, unexpected."""
+    if isinstance(error, TomoeError):
+        return replace(outcome, status="failed", error_kind=error.kind, message=str(error))
+    trace = "".join(traceback.format_exception(error))
+    return replace(
+        outcome, status="failed", error_kind=type(error).__name__, message=f"unexpected: {error}", traceback=trace
+    )
 
 
 @dataclass(frozen=True, repr=False)

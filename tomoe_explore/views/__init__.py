@@ -5,15 +5,16 @@ All work without the internet and without a server of their own, also behind a h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
     from tomoe_explore.archive import Archive
+    from tomoe_explore.views.job_view import JobsView, JobView
     from tomoe_explore.views.light_curve_view import LightCurveView
     from tomoe_explore.views.mover_view import MoverView
     from tomoe_explore.views.sky_view import SkyView
 
-__all__ = ["light_curve", "movers", "sky"]
+__all__ = ["jobs", "light_curve", "movers", "sky"]
 
 
 def sky(archive: Archive, night: str | None = None) -> SkyView:
@@ -49,6 +50,8 @@ def sky(archive: Archive, night: str | None = None) -> SkyView:
 def light_curve(archive: Archive, position: Any, *, radius: str = "3 arcsec") -> LightCurveView:
     """A light curve, its periodogram, and the curve folded at a period that a click on a peak chooses.
 
+    A click on a point tells where it comes from.
+
     Parameters
     ----------
     archive : Archive
@@ -60,7 +63,7 @@ def light_curve(archive: Archive, position: Any, *, radius: str = "3 arcsec") ->
     Returns
     -------
     LightCurveView
-        A widget; ``.period`` (s), ``.light_curve`` and ``.periodogram`` follow what is chosen in it.
+        A widget; ``.period`` (s) and ``.point`` follow what is clicked; ``.light_curve``, ``.periodogram``.
 
     Examples
     --------
@@ -71,7 +74,7 @@ def light_curve(archive: Archive, position: Any, *, radius: str = "3 arcsec") ->
     """
     from tomoe_explore.views.light_curve_view import LightCurveView
 
-    return LightCurveView(archive.light_curve(position, radius=radius))
+    return LightCurveView(archive.light_curve(position, radius=radius), archive)
 
 
 def movers(archive: Archive, night: str | None = None) -> MoverView:
@@ -102,3 +105,37 @@ def movers(archive: Archive, night: str | None = None) -> MoverView:
     from tomoe_explore.views.mover_view import MoverView
 
     return MoverView(archive, night=night)
+
+
+@overload
+def jobs(archive: Archive) -> JobsView: ...
+@overload
+def jobs(archive: Archive, job_id: int) -> JobView: ...
+def jobs(archive: Archive, job_id: int | None = None) -> JobsView | JobView:
+    """The jobs of an archive as they go on: films done, rate against real time, failures, time left, log.
+
+    Parameters
+    ----------
+    archive : Archive
+    job_id : int, optional
+        Only this job; otherwise a list to choose from, newest first.
+
+    Returns
+    -------
+    JobsView or JobView
+        A widget with buttons to cancel and resume. It follows the job until that has ended or ``.close()`` is called.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no job with this number.
+
+    Examples
+    --------
+    >>> view = te.views.jobs(archive)
+    >>> view.close()
+    """
+    from tomoe_explore.operations.job_list import Jobs
+    from tomoe_explore.views.job_view import JobsView, JobView
+
+    return JobsView(Jobs(archive)) if job_id is None else JobView(Jobs(archive)[job_id])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import ipywidgets as widgets
@@ -10,13 +11,16 @@ import numpy as np
 import traitlets
 from bokeh.events import Tap
 from bokeh.layouts import column, row
-from bokeh.models import ColumnDataSource, HoverTool, Range1d, Segment, Span
+from bokeh.models import ColumnDataSource, HoverTool, Range1d, Scatter, Segment, Span, TapTool
 from jupyter_bokeh import BokehModel
 
 from tomoe_explore.analysis.periodogram import Periodogram, periodogram
 from tomoe_explore.errors import TomoeError
 from tomoe_explore.views.offline import View
 from tomoe_explore.views.style import BLUE, GREY, INK, ORANGE, WIDE, WIDTH_PX, figure, legend
+
+if TYPE_CHECKING:
+    from tomoe_explore.archive import Archive
 
 CLICK_PX = 10  #: a click takes the highest power within so many pixels
 GAP = 1.5  #: times the usual interval: the line is not drawn across
@@ -33,12 +37,18 @@ class LightCurveView(View):
         None where there are too few points for one.
     period : float
         Of the folded curve, s; NaN without a periodogram. Setting it folds anew.
+    point : int
+        Number of the point clicked, whose origin is told below the plots; -1 before.
     """
 
     period = traitlets.Float(float("nan"))
+    point = traitlets.Int(-1)
 
-    def __init__(self, light_curve: Any) -> None:
+    def __init__(self, light_curve: Any, archive: Archive | None = None) -> None:
         self.light_curve = light_curve
+        self._archive = archive
+        self._origin = widgets.HTML("Click a point to see where it comes from." if archive is not None else "")
+        self._origin.add_class("tomoe-origin")
         self._points = _points(light_curve)
         self._data = ColumnDataSource()
         self._lines = ColumnDataSource()
@@ -61,7 +71,8 @@ class LightCurveView(View):
         self._fill()
         plots = BokehModel(self._figures())
         caption = widgets.HTML(_caption(light_curve) + (f"<br>No periodogram: {reason}" if reason else ""))
-        super().__init__([caption, widgets.HBox(controls), plots])
+        super().__init__([caption, widgets.HBox(controls), plots, self._origin])
+        self.observe(lambda _: self._tell_origin(), "point")
         self.add_class("tomoe-light-curve")
         self._quantity.observe(lambda _: self._fill(), "value")
         if self.periodogram is not None:
@@ -99,6 +110,9 @@ class LightCurveView(View):
         self._curve = figure(x_label=f"Seconds after {start} UTC (mid-exposure)", y_label=self._label, height=260)
         self._curve.line("t", "value", source=self._lines, color=BLUE, alpha=0.35)
         dots = _dots(self._curve, "t", self._data)
+        dots.selection_glyph = Scatter(x="t", y="value", size=11, fill_color=ORANGE, line_color=INK)
+        self._curve.add_tools(TapTool(renderers=[dots]))
+        self._data.selected.on_change("indices", self._point_clicked)
         names = [("frame", "@frame"), ("exposure", "@exposure"), ("time", "@t{0.000} s"), ("value", "@value ± @error")]
         self._curve.add_tools(HoverTool(renderers=[dots], tooltips=names))
         if self._points["flagged"].any():
@@ -136,6 +150,24 @@ class LightCurveView(View):
             self.period = max(peaks, key=lambda peak: peak.power).period * 86400.0
         elif len(near):
             self.period = float(1.0 / self._frequency[near[np.argmax(self._power[near])]])
+
+    def _point_clicked(self, _name: str, _old: Any, indices: list[int]) -> None:
+        if indices:
+            self.point = indices[0]
+
+    def _tell_origin(self) -> None:
+        """The chain of the point in short: number, table, reduction, film, calibrations."""
+        if self._archive is None or self.point < 0:
+            return
+        self._data.selected.indices = [self.point]
+        lc, i = self.light_curve, self.point
+        source_id, frame = int(_plain(lc["source_id"])[i]), int(_plain(lc["frame"])[i])
+        try:
+            told = escape(self._archive.provenance(source_id, frame=frame).summary()).replace(" ← ", "<br>← ")
+        except TomoeError as error:  # its reduction was deleted since
+            told = escape(str(error))
+        call = f"archive.provenance({source_id}, frame={frame})"
+        self._origin.value = f"<div>{told}<br>All of it: <code>{call}</code></div>"
 
     def _peak_chosen(self, change: Any) -> None:
         if change["new"] is not None:
@@ -198,8 +230,10 @@ def _broken(t: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _dots(plot: Any, x: str, source: ColumnDataSource) -> Any:
-    plot.add_glyph(source, Segment(x0=x, x1=x, y0="low", y1="high", line_color="colour", line_alpha=0.35))
-    return plot.scatter(x, "value", source=source, size=5, color="colour", line_color=None)
+    bars = plot.add_glyph(source, Segment(x0=x, x1=x, y0="low", y1="high", line_color="colour", line_alpha=0.35))
+    dots = plot.scatter(x, "value", source=source, size=5, color="colour", line_color=None)
+    bars.nonselection_glyph = dots.nonselection_glyph = None  # a point that is clicked dims no others
+    return dots
 
 
 def _caption(light_curve: Any) -> str:

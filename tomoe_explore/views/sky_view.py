@@ -180,7 +180,7 @@ class SkyView(View):
         star = rows.iloc[0]
         self.selection = source_id
         try:
-            self.light_curve = LightCurveView(self._archive.light_curve((star.ra, star.dec)))
+            self.light_curve = LightCurveView(self._archive.light_curve((star.ra, star.dec)), self._archive)
             self._below.children = [self.light_curve]
         except TomoeError as error:
             self.light_curve = None

@@ -39,7 +39,7 @@ def code() -> Code:
     True
     """
     version = package_version("tomoe-explore") or "unknown"
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[1]
     # an installed package may lie inside some other project's checkout: only its own counts
     if _git(root, "rev-parse", "--show-toplevel") != str(root):
         return Code(version, False)

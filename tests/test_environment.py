@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tomoe_explore.operations import environment as module
+from tomoe_explore import environment as module
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def git(where: Path, *arguments: str) -> str:
 
 
 def test_a_checkout_says_its_commit_and_its_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path.resolve() / "tomoe_explore" / "operations"
+    package = tmp_path.resolve() / "tomoe_explore"
     package.mkdir(parents=True)
     (package / "environment.py").write_text("one")
     git(tmp_path, "init", "-q")
@@ -39,7 +39,7 @@ def test_a_checkout_says_its_commit_and_its_changes(tmp_path: Path, monkeypatch:
 
 
 def test_an_installed_package_inside_another_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path.resolve() / "venv" / "tomoe_explore" / "operations"
+    package = tmp_path.resolve() / "venv" / "tomoe_explore"
     package.mkdir(parents=True)
     git(tmp_path, "init", "-q")
     monkeypatch.setattr(module, "__file__", str(package / "environment.py"))

@@ -1,0 +1,130 @@
+"""Every record its file, every file its record; only files without one are ever deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from typer.testing import CliRunner
+
+from tomoe_explore import raw
+from tomoe_explore.archive import Archive
+from tomoe_explore.archive import registry as tables
+from tomoe_explore.cli import app
+from tomoe_explore.errors import ArchiveError
+from tomoe_explore.operations import doctor
+from tomoe_explore.operations.inventory import delete_orphans, orphans, wrong_files
+from tomoe_explore.operations.run import Run
+
+
+@pytest.fixture
+def archive(first_run: tuple[Archive, Run], tmp_path: Path) -> Archive:
+    """A copy to litter."""
+    return Archive(shutil.copytree(first_run[0].root, tmp_path / "archive"))
+
+
+def litter(archive: Archive) -> list[Path]:
+    """What killed processes leave: published and unpublished files of a reduction, an old master."""
+    stack = Path(archive.search(product="stack")["path"].iloc[0])
+    left = [
+        archive.root / "stacks/2020-08-14/00399999/v001/sTMQ1202008140039999912.fits",
+        archive.root / "tables/sources/2020-08-14/00399999/sources-399999112001.parquet",
+        archive.root / "staging/399999112001/frames-399999112001.parquet",
+        archive.root / "masters/2020-08-14/dark-112-20200814-00000000.fits",
+        stack.with_name("copy.fits"),
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"left")
+        os.utime(path, (time.time() - 3600,) * 2)
+    return sorted(left)
+
+
+def content(archive: Archive) -> dict[str, str]:
+    return {str(p): raw.checksum(p) for p in sorted(archive.root.rglob("*")) if p.is_file()}
+
+
+def test_a_sound_archive_has_none(archive: Archive) -> None:
+    assert orphans(archive) == []
+    checks = {check.name: check for check in doctor.examine(archive, deep=True)}
+    assert (checks["orphans"].status, checks["files"].status) == ("ok", "ok")
+
+
+def test_orphans_are_named_listed_and_only_they_deleted(archive: Archive) -> None:
+    before = content(archive)
+    (archive.root / "notes.txt").write_text("mine")
+    left = litter(archive)
+    (note,) = (c for c in doctor.examine(archive, deep=True) if c.name == "orphans")
+    assert note.status == "note"
+    assert "sources-399999112001.parquet" in note.text
+    command = ["doctor", "--repair", "--archive", str(archive.root), "--json"]
+    listed = json.loads(CliRunner().invoke(app, command).stdout)
+    assert (listed["orphans"], listed["deleted"]) == ([str(path) for path in left], False)
+    assert all(path.exists() for path in left)
+    done = json.loads(CliRunner().invoke(app, [*command, "--yes"]).stdout)
+    assert (done["orphans"], done["deleted"]) == (listed["orphans"], True)
+    assert content(archive) == before | {str(archive.root / "notes.txt"): raw.checksum(archive.root / "notes.txt")}
+    assert not (archive.root / "stacks/2020-08-14/00399999").exists()
+    assert delete_orphans(archive) == []
+
+
+def test_what_is_under_way_is_none(archive: Archive) -> None:
+    (exposure, path) = _a_film(archive)
+    reservation = archive.begin(exposure, path, force=True)
+    assert reservation is not None
+    under_way = [archive.root / p for p in archive.layout.of_reduction(reservation.place)[:2]]
+    under_way.append(archive.layout.staging(reservation.reduction_id) / "frames.parquet")
+    under_way.append(archive.root / "masters/2020-08-14/dark-being-written.fits")
+    for file in under_way:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"under way")
+    assert orphans(archive) == []
+    archive.fail(reservation, ValueError("given up"))  # removes its files, but the master's
+    assert orphans(archive) == []
+    with archive.registry.writing() as connection:  # as if its process had been killed
+        connection.execute(
+            sa.update(tables.reductions)
+            .where(tables.reductions.c.reduction_id == reservation.reduction_id)
+            .values(status="running", owner_pid=4194304)
+        )
+    for file in under_way[:3]:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"left")
+    assert orphans(archive) == sorted(under_way[:3])
+
+
+def _a_film(archive: Archive):  # type: ignore[no-untyped-def]
+    path = Path(archive.search(product="film")["path"].iloc[0])
+    return raw.read_exposure(path), path
+
+
+def test_superseded_files_are_looked_at_too(archive: Archive) -> None:
+    with archive.registry.writing() as connection:
+        connection.execute(sa.update(tables.reductions).values(superseded_by=1))
+    path = next((archive.root / "stacks").rglob("*.fits"))
+    path.unlink()
+    n, faults = wrong_files(archive, deep=False)
+    assert n > 4
+    (fault,) = faults
+    assert path.name in fault
+
+
+def test_another_archives_registry_deletes_nothing(archive: Archive, tmp_path: Path) -> None:
+    before = content(archive)
+    for path in (archive.root / "masters").rglob("*.fits"):
+        os.utime(path, (time.time() - 3600,) * 2)
+    empty = Archive.create(tmp_path / "empty")
+    shutil.copy(empty.layout.registry, archive.layout.registry)
+    other = Archive(archive.root)
+    assert orphans(other)
+    with pytest.raises(ArchiveError, match=r"only 0 have one: nothing is deleted.*TOMOE_DATABASE"):
+        delete_orphans(other)
+    registry = str(archive.layout.registry)
+    assert {k: v for k, v in content(other).items() if k != registry} == {
+        k: v for k, v in before.items() if k != registry
+    }

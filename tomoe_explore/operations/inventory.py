@@ -1,0 +1,129 @@
+"""Every record its file, every file its record: the archive's directory held against its registry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from tomoe_explore import raw
+from tomoe_explore.archive import Archive
+from tomoe_explore.archive import registry as tables
+from tomoe_explore.archive.layout import ProductPlace
+from tomoe_explore.archive.owner import Owner
+from tomoe_explore.errors import ArchiveError
+
+#: Directories whose every file must be in the registry; what else lies beside them is not the archive's.
+HOLDS = ("stacks", "tables", "masters", "staging")
+
+#: A master is registered seconds after its file is in place; a file younger than this may be about to be, s.
+YOUNG_S = 600.0
+
+
+def wrong_files(archive: Archive, *, deep: bool) -> tuple[int, list[str]]:
+    """Registered files, superseded ones too, that are missing or not what was written.
+
+    Parameters
+    ----------
+    archive : Archive
+    deep : bool
+        Whether checksums are computed anew, or only sizes looked at.
+
+    Returns
+    -------
+    int
+        Files that are registered.
+    list of str
+        What is wrong, one a file.
+    """
+    faults, n = [], 0
+    for row in _registered(archive):
+        n += 1
+        path = archive.root / row["path"]
+        if not path.is_file():
+            faults.append(f"{row['id']}: {row['path']} is missing")
+        elif path.stat().st_size != row["bytes"]:
+            faults.append(f"{row['id']}: {row['path']} has {path.stat().st_size} bytes, expected {row['bytes']}")
+        elif deep and raw.checksum(path) != row["checksum"]:
+            faults.append(f"{row['id']}: {row['path']} has another checksum than when it was written")
+    return n, faults
+
+
+def orphans(archive: Archive) -> list[Path]:
+    """Files that no record names: left by a process that was killed, and seen by no reader.
+
+    Files of a reduction that still runs, and masters that are being written, are none.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Absolute, sorted.
+    """
+    # looked at before the registry: what is put in place and registered meanwhile is in neither list
+    files = [path for name in HOLDS for path in (archive.root / name).rglob("*") if not path.is_dir()]
+    running = _running(archive)
+    known = {archive.root / row["path"] for row in _registered(archive)}
+    for row in running:
+        place = ProductPlace(row["night"], row["exposure_id"], row["detector_id"], row["reduction_id"])
+        known |= {archive.root / path for path in archive.layout.of_reduction(place)}
+    staged = {archive.layout.staging(row["reduction_id"]) for row in running}
+    return sorted(p for p in files if p not in known and not staged & set(p.parents) and not _young_master(archive, p))
+
+
+def _young_master(archive: Archive, path: Path) -> bool:
+    """Whether a file may be of a master that is being written: no record says who writes it."""
+    top, name = path.relative_to(archive.root).parts[:2]
+    if top != "masters" and (top != "staging" or name.isdecimal()):
+        return False
+    try:
+        return time.time() - path.lstat().st_mtime < YOUNG_S
+    except FileNotFoundError:  # registered or given up in this moment
+        return True
+
+
+def delete_orphans(archive: Archive) -> list[Path]:
+    """Delete the files that no record names, and the directories that become empty; all else stays.
+
+    Returns
+    -------
+    list of pathlib.Path
+        What was deleted.
+
+    Raises
+    ------
+    ArchiveError
+        If more files have no record than have one: then the registry is not that of this archive, or an old one.
+    """
+    found = orphans(archive)
+    n_known = sum((archive.root / row["path"]).is_file() for row in _registered(archive))
+    if len(found) > n_known:
+        raise ArchiveError(
+            f"{len(found)} files in {archive.root} have no record, only {n_known} have one: nothing is deleted. "
+            "Is $TOMOE_DATABASE the registry of this archive, and was it not restored from an old backup?"
+        )
+    for path in found:
+        path.unlink(missing_ok=True)
+        for directory in path.parents:
+            if directory.parent == archive.root or any(directory.iterdir()):
+                break
+            directory.rmdir()
+    return found
+
+
+def _registered(archive: Archive) -> Iterator[sa.RowMapping]:
+    p, m = tables.products.c, tables.masters.c
+    yield from archive.registry.rows(sa.select(p.product_id.label("id"), p.path, p.bytes, p.checksum))
+    yield from archive.registry.rows(sa.select(m.master_id.label("id"), m.path, m.bytes, m.checksum))
+
+
+def _running(archive: Archive) -> list[sa.RowMapping]:
+    """Reductions whose process lives."""
+    query = sa.select(tables.reductions).where(tables.reductions.c.status == "running")
+    return [row for row in archive.registry.rows(query) if owner_of(row).is_alive()]
+
+
+def owner_of(row: sa.RowMapping) -> Owner:
+    """The process that a record of a reduction names."""
+    return Owner(row["owner_host"], row["owner_pid"], row["owner_started"])
