@@ -2,11 +2,11 @@
 
     python benchmarks/archive.py [--quick] [--json] [--scratch DIR]
 
-Registered are reductions of all 84 detectors, with four products each (a stack and three tables), spread over nights
-and fields of a survey; no file belongs to them, for a search reads none. Each search is `Archive.search` as a user
-calls it, with the table (pandas) that it returns, in turn on both databases: stacks, or all products and films, within
-15 arcmin of a random position or of one night (a night has 84 x 30 films). PostgreSQL is a server of Debian's that the
-benchmark starts as the tests do; without one its figures are null.
+Registered are reductions of all 84 detectors, each with its film and stack, and three tables' files of each exposure,
+spread over nights and fields of a survey; no file belongs to them, for a search reads none. Each search is
+`Archive.search` as a user calls it, with the table (pandas) that it returns, in turn on both databases: stacks, or all
+products and films, within 15 arcmin of a random position or of one night (a night has 84 x 30 films). PostgreSQL is a
+server of Debian's that the benchmark starts as the tests do; without one its figures are null.
 
 What the figures are:
 
@@ -48,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     measure.single_thread()
     started = time.perf_counter()
-    survey = Survey(nights=10 if options.quick else 100)
+    survey = Survey(nights=40 if options.quick else 400)
     rounds = 10 if options.quick else 50
     if options.scratch:
         options.scratch.mkdir(parents=True, exist_ok=True)

@@ -145,23 +145,22 @@ def find_root(archive: str | os.PathLike[str] | None, catalog_directory: str | N
 def _exposure_groups(archive: Archive, table: str, filters: Mapping[str, Any]) -> list[list[int]]:
     """Exposures whose rows together make a partition."""
     from tomoe_explore.archive.layout import PART_TABLES
-    from tomoe_explore.archive.search import Where, product_rows
+    from tomoe_explore.archive.search import Where, stack_rows
 
     if table not in PART_TABLES:
         return []
     where = Where.of(**{name: filters.get(name) for name in FILTERS}, default_radius="3 arcsec")
-    rows = product_rows(archive.registry, table, where, all_versions=filters.get("all_versions", False))
     groups: list[list[int]] = []
     size = PARTITION_ROWS
-    for row in rows:  # in the order of exposures
+    for row in stack_rows(archive.registry, where, all_versions=filters.get("all_versions", False)):
         if groups and groups[-1][-1] == row["exposure_id"]:
-            size += row["n_rows"]
+            size += row[f"n_{table}"]
             continue
         if size >= PARTITION_ROWS:
             groups.append([])
             size = 0
         groups[-1].append(row["exposure_id"])
-        size += row["n_rows"]
+        size += row[f"n_{table}"]
     return groups
 
 

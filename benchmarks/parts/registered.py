@@ -16,10 +16,11 @@ import sqlalchemy as sa
 
 from tomoe_explore import camera
 from tomoe_explore.archive import Archive, registry, sky
+from tomoe_explore.archive.layout import exposure_part_id
 from tomoe_explore.ids import make_reduction_id
 
-#: What each reduction leaves.
-KINDS = ("stack", "photometry", "sources", "frames")
+#: Tables of which each exposure has a file.
+KINDS = ("photometry", "sources", "frames")
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Survey:
 
     Examples
     --------
-    >>> Survey(nights=100).n_products
-    1008000
+    >>> Survey(nights=400).n_products
+    1044000
     >>> Survey(nights=2).night(1)
     '2020-08-15'
     """
@@ -44,8 +45,8 @@ class Survey:
 
     @property
     def n_products(self) -> int:
-        """Products of all kinds."""
-        return self.n_films * len(KINDS)
+        """A stack a film, and the files of tables."""
+        return self.n_films + self.nights * self.exposures_a_night * len(KINDS)
 
     def night(self, n: int) -> str:
         """Name of a night."""
@@ -82,44 +83,49 @@ def fill(directory: Path, url: str | None, survey: Survey) -> tuple[Archive, flo
 def _rows(survey: Survey) -> Iterator[tuple[sa.Table, list[dict[str, Any]]]]:
     words = dict.fromkeys(("object", "project", "observer", "quality"), "survey")
     fields = survey.fields()
+    code = {"checksum": "code", "code_version": "1", "code_dirty": False, "parameters": "{}", "environment": "{}"}
+    yield registry.settings, [code]
     for n, (ra, dec) in enumerate(fields.tolist()):
         night, exposure_id, mjd = survey.night(n // survey.exposures_a_night), 300_000 + n, 59075.5 + n / 30
         yield registry.exposures, [
             words | {"exposure_id": exposure_id, "night": night, "mjd_start": mjd, "n_frames": 18,
-                     "frame_interval": 0.5, "ra": ra, "dec": dec, "flags": 0}
+                     "frame_interval": 0.5, "ra": ra, "dec": dec, "flags": 0, "generation": 1}
         ]  # fmt: skip
-        films, reductions, products, stacks = _of_exposure(exposure_id, night, mjd, ra, dec)
+        films, reductions = _of_exposure(exposure_id, night, mjd, ra, dec)
         yield registry.films, films
         yield registry.reductions, reductions
-        yield registry.products, products
-        yield registry.stacks, stacks
+        yield registry.parts, [_part(kind, exposure_id, night) for kind in KINDS]
+
+
+def _part(kind: str, exposure_id: int, night: str) -> dict[str, Any]:
+    name = exposure_part_id(kind, exposure_id, 1)
+    return {
+        "part_id": name, "kind": kind, "night": night, "exposure_id": exposure_id, "generation": 1, "bytes": 10**8,
+        "path": f"tables/{kind}/{night}/{name}.parquet", "checksum": f"xxh3:{exposure_id:032x}", "n_rows": 3_000_000,
+    }  # fmt: skip
 
 
 def _of_exposure(exposure_id: int, night: str, mjd: float, ra: float, dec: float) -> tuple[list[dict[str, Any]], ...]:
-    films, reductions, products, stacks = [], [], [], []
+    films, reductions = [], []
     detectors = camera.DETECTOR_IDS
     centers = np.array([camera.detector_center(ra, dec, d) for d in detectors])
     cells = sky.cells(centers[:, 0], centers[:, 1], registry.CELL_ORDER).tolist()
-    text = dict.fromkeys(("code_version", "environment", "owner_host", "owner_started"), "benchmark")
+    measures = dict.fromkeys(("exptime", "zeropoint", "zeropoint_err", "fwhm", "sky", "depth"), 1.0)
+    alike = measures | dict.fromkeys(("owner_host", "owner_started", "refcat", "dark_id", "flat_id"), "benchmark")
+    alike |= {"started": night, "finished": night, "status": "done", "settings": "code", "owner_pid": 1, "mjd": mjd}
+    alike |= {"generation": 1, "bytes": 10**6, "astrometric_rms": 0.1, "n_stars": 1000}
+    alike |= {f"n_{kind}": 30_000 for kind in KINDS}
     for detector_id, (at_ra, at_dec), cell in zip(detectors, centers.tolist(), cells, strict=True):
         this = {"exposure_id": exposure_id, "detector_id": detector_id, "night": night}
-        place = {"ra": at_ra, "dec": at_dec, "cell": cell}
+        this |= {"ra": at_ra, "dec": at_dec, "cell": cell}
         reduction_id = make_reduction_id(exposure_id, detector_id, 1)
         checksum = f"xxh3:{reduction_id:032x}"
-        films.append(this | place | {"film_checksum": checksum, "path": f"raw/{reduction_id}.fits", "size": 87_552_000,
-                                     "mtime_ns": 10**18, "kind": "object"})  # fmt: skip
-        reductions.append(this | text | {
-            "reduction_id": reduction_id, "started": night, "finished": night, "status": "done", "code_dirty": False,
-            "film_checksum": checksum, "parameters": "{}" * 200, "owner_pid": 1})  # fmt: skip
+        films.append(this | {"film_checksum": checksum, "path": f"raw/{reduction_id}.fits", "size": 87_552_000,
+                             "mtime_ns": 10**18, "kind": "object"})  # fmt: skip
         dx = 0.33 / np.cos(np.radians(at_dec))
         outline = sky.footprint([at_ra + dx, at_ra - dx, at_ra - dx, at_ra + dx],
                                 [at_dec - 0.186, at_dec - 0.186, at_dec + 0.186, at_dec + 0.186])  # fmt: skip
-        for kind in KINDS:
-            name = f"{kind}-{reduction_id}"
-            products.append(this | place | {
-                "product_id": name, "kind": kind, "path": f"tables/{kind}/{night}/{exposure_id}/{name}.parquet",
-                "checksum": checksum, "bytes": 10**6, "n_rows": None if kind == "stack" else 30_000, "mjd": mjd,
-                "footprint": outline, "reduction_id": reduction_id})  # fmt: skip
-        measures = dict.fromkeys(("exptime", "zeropoint", "zeropoint_err", "fwhm", "sky", "depth"), 1.0)
-        stacks.append(measures | {"product_id": f"stack-{reduction_id}", "astrometric_rms": 0.1, "n_stars": 1000})
-    return films, reductions, products, stacks
+        reductions.append(this | alike | {
+            "reduction_id": reduction_id, "film_checksum": checksum, "checksum": checksum, "footprint": outline,
+            "path": f"stacks/{night}/{exposure_id:08d}/v001/{reduction_id}.fits"})  # fmt: skip
+    return films, reductions

@@ -89,8 +89,8 @@ def yardstick(archive: Archive) -> dict[str, float]:
 
     times = []
     with sqlite3.connect(archive.layout.registry) as connection:
-        names = "product_id, kind, night, exposure_id, detector_id, mjd, ra, dec, n_rows, bytes, checksum, path"
-        query = f"SELECT {names} FROM products WHERE kind = 'stack' AND night = '2020-08-14'"
+        names = "reduction_id, night, exposure_id, detector_id, mjd, ra, dec, bytes, checksum, path"
+        query = f"SELECT {names} FROM reductions WHERE night = '2020-08-14'"
         for _ in range(5):
             start = time.perf_counter()
             pd.DataFrame(connection.execute(query).fetchall())

@@ -110,8 +110,7 @@ def _bytes(field: str, archive: Archive, night: Simulation) -> list[Bytes]:
     products = archive.search()
     raw_bytes = {raw.read_exposure(p).exposure_id: p.stat().st_size for p in night.films}
     made = []
-    for exposure_id, rows in products[products["reduction_id"].notna()].groupby("exposure_id"):
-        rows = rows[~rows["product"].isin(["film", "dark", "flat"])]
+    for exposure_id, rows in products[~products["product"].isin(["film", "dark", "flat"])].groupby("exposure_id"):
         photometry = rows[rows["product"] == "photometry"]
         a_row = float(photometry["bytes"].sum() / photometry["n_rows"].sum())
         made.append(Bytes(field, float(rows["bytes"].sum() / raw_bytes[int(exposure_id)]), a_row))

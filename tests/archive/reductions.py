@@ -138,5 +138,5 @@ def make_master(
 
 def files(archive: Archive) -> list[str]:
     """Every product file that lies in the archive, registered or not."""
-    kinds = ("stacks", "tables", "staging")
-    return sorted(str(p.relative_to(archive.root)) for k in kinds for p in (archive.root / k).rglob("*.*"))
+    found = [path for kind in ("stacks", "tables", "staging") for path in (archive.root / kind).rglob("*.*")]
+    return sorted(str(path.relative_to(archive.root)) for path in found if path.name != "manifest.json")

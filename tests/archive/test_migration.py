@@ -29,26 +29,56 @@ OLD = Path(__file__).parent / "registry_before_revisions.sql"
 
 @pytest.fixture
 def old(archive: Archive, tmp_path: Path) -> Archive:
-    """An archive with two reductions as it was before there were revisions."""
-    for exposure_id in (357754, 357755):
+    """An archive with two films, one of them reduced twice, as it was before there were revisions."""
+    for exposure_id, force in ((357754, False), (357755, False), (357755, True)):
         exposure = make_exposure(exposure_id)
-        reduce_film(archive, make_film(tmp_path, exposure), exposure)
-    rows = contents(archive)
+        reduce_film(archive, make_film(tmp_path, exposure), exposure, force=force)
+    rows = _in_old_words(contents(archive))
+    for part in rows["products"]:
+        if part["kind"] != "stack":
+            part["product_id"] = f"{part['kind']}-{part['reduction_id']}"
+            path = f"tables/{part['kind']}/2020-08-14/{part['exposure_id']:08d}/{part['product_id']}.parquet"
+            (archive.root / path).parent.mkdir(exist_ok=True)
+            part["path"] = str((archive.root / part["path"]).rename(archive.root / path).relative_to(archive.root))
     with archive.registry.writing() as connection:
-        for table in reversed(registry.metadata.sorted_tables):
-            connection.exec_driver_sql(f"DROP TABLE {table.name}")
-        connection.exec_driver_sql("DROP TABLE alembic_version")
+        _drop(connection)
         for statement in OLD.read_text().split(";\n"):
             if statement.strip():
                 connection.exec_driver_sql(statement)
-        for table in registry.metadata.sorted_tables:
+        before = sa.MetaData()
+        before.reflect(connection)
+        for table in before.sorted_tables:
             if rows.get(table.name):
-                connection.execute(sa.insert(table), rows[table.name])
+                names = set(table.c.keys())
+                chosen = [{k: v for k, v in row.items() if k in names} for row in rows[table.name]]
+                connection.execute(sa.insert(table), chosen)
     return open_archive(archive.root)
 
 
+def _drop(connection: sa.Connection) -> None:
+    for table in reversed(registry.metadata.sorted_tables):
+        connection.exec_driver_sql(f"DROP TABLE {table.name}")
+    connection.exec_driver_sql("DROP TABLE alembic_version")
+
+
+def _in_old_words(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """What the old tables said of the same: a record for each product, and what stacks and code are beside them."""
+    products, stacks = [], []
+    settings = {row["checksum"]: row for row in rows["settings"]}
+    for run in rows["reductions"]:
+        stack = {**run, "kind": "stack", "product_id": f"stack-{run['reduction_id']}", "n_rows": None}
+        products.append(stack)
+        stacks.append(stack)
+        of_run = [
+            p for p in rows["parts"] if (p["exposure_id"], p["generation"]) == (run["exposure_id"], run["generation"])
+        ]
+        products += [{**run, **part} for part in of_run]
+        run |= {name: value for name, value in settings[run["settings"]].items() if name != "checksum"}
+    return {**rows, "products": products, "stacks": stacks}
+
+
 def contents(archive: Archive) -> dict[str, list[dict[str, Any]]]:
-    with archive.registry.reading() as connection:
+    with archive.registry.reading(any_revision=True) as connection:
         names = sa.inspect(connection).get_table_names()
         return {
             table.name: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
@@ -64,9 +94,7 @@ def differences(connection: sa.Connection) -> list[Any]:
 def test_migrations_and_tables_agree(archive: Archive) -> None:
     with archive.registry.writing() as connection:
         assert differences(connection) == []
-        for table in reversed(registry.metadata.sorted_tables):
-            connection.exec_driver_sql(f"DROP TABLE {table.name}")
-        connection.exec_driver_sql("DROP TABLE alembic_version")
+        _drop(connection)
         migration.upgrade(connection)
         assert differences(connection) == []
         assert migration.revision_of(connection) == REVISION
@@ -78,24 +106,28 @@ def test_the_newest_revision_is_the_one_that_the_code_names() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [REVISION]
 
 
-def test_an_old_archive_is_read_but_not_written(old: Archive, tmp_path: Path) -> None:
+def test_an_old_archive_is_left_alone_until_it_is_migrated(old: Archive, tmp_path: Path) -> None:
     assert old.registry.revision() == migration.FIRST
-    assert old.table("photometry").num_rows == 72
-    assert len(old.search("310 -12", radius="1 arcmin", product="stack")) == 2
+    with pytest.raises(ArchiveError, match=rf"revision 0001, older than .* \({REVISION}\) reads: `tomoe init` makes"):
+        old.table("photometry")
     exposure = make_exposure(357760)
-    with pytest.raises(
-        ArchiveError, match=rf"revision 0001, older than .* \({REVISION}\): `tomoe init` makes a backup"
-    ):
+    with pytest.raises(ArchiveError, match=rf"revision 0001, older than .* \({REVISION}\)"):
         old.begin(exposure, make_film(tmp_path, exposure))
 
 
-def test_init_migrates_an_old_archive_after_a_backup(old: Archive, tmp_path: Path) -> None:
-    before = contents(old)
+def test_init_migrates_an_old_archive_after_a_backup(old: Archive, new_archive: Any, tmp_path: Path) -> None:
     Archive.create(old.root)
     assert old.registry.revision() == REVISION
-    assert {name: rows for name, rows in contents(old).items() if rows} == {
-        n: rows for n, rows in before.items() if rows
-    }
+    assert old.table("photometry").num_rows == 72
+    everything = old.table("photometry", all_versions=True)
+    assert sorted(set(everything["reduction_id"].to_pylist())) == [357754112001, 357755112001, 357755112002]
+    assert everything.num_rows == 108
+    assert old.table("reductions")["parameters"][0].as_py() == '{"aperture_px": 4.0}'
+    assert len(old.search("310 -12", radius="1 arcmin", product="stack")) == 2
+    assert old.read_stack(357755112001).shape == old.read_stack(357755112002).shape
+    exposure = make_exposure(357755)
+    assert reduce_film(old, make_film(tmp_path, exposure), exposure, force=True) == 357755112003
+    assert old.table("photometry").num_rows == 72
     with old.registry.reading() as connection:
         assert differences(connection) == []
     exposure = make_exposure(357760)
@@ -127,7 +159,6 @@ def test_a_migration_that_is_killed_leaves_the_archive_as_it_was(old: Archive, r
     again = open_archive(old.root)
     assert again.registry.revision() == migration.FIRST
     assert contents(again) == before
-    assert again.table("photometry").num_rows == 72
     Archive.create(old.root)
     assert again.registry.revision() == REVISION
     assert again.table("photometry").num_rows == 72

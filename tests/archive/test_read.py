@@ -252,7 +252,7 @@ def test_provenance_by_any_id(archive: Archive, tmp_path: Path) -> None:
         second,
         str(second),
         f"stack-{second}",
-        f"photometry-{second}",
+        "photometry-00357754-g002",
         source,
         str(source),
         np.int64(source),
@@ -373,12 +373,13 @@ def test_a_missing_file_is_named(three: Archive) -> None:
 def test_streaks_and_movers_by_position(archive: Archive, tmp_path: Path) -> None:
     exposure = make_exposure()
     reservation = archive.begin(exposure, make_film(tmp_path, exposure))
-    fill = dict.fromkeys(schema.TABLES["streaks"].names, 1.0)
+    this = {"reduction_id": reservation.reduction_id}
+    fill = dict.fromkeys(schema.TABLES["streaks"].names, 1.0) | this
     ends = {"ra1": [309.9], "dec1": [-12.0], "ra2": [310.1], "dec2": [-12.0], "class": "unknown"}
     streaks = schema.conform(
         "streaks", {**fill, **ends, "streak_id": member_ids(reservation.reduction_id, 1, "streak")}
     )
-    fill = {n: 1.0 for n in schema.TABLES["movers"].names if n != "known_as"}
+    fill = {n: 1.0 for n in schema.TABLES["movers"].names if n != "known_as"} | this
     movers = schema.conform(
         "movers",
         {**fill, "ra": [310.0], "dec": [-12.0], "mover_id": member_ids(reservation.reduction_id, 78, "mover")[77:]},

@@ -183,17 +183,19 @@ def test_a_server_that_dies_in_a_commit_leaves_nothing_half_there(
     film = make_film(tmp_path, exposure)
     reservation = on_server.begin(exposure, film)
     assert reservation is not None
-    from tomoe_explore.archive import commit
+    from tomoe_explore.archive import publish
 
-    real = commit._stack_row
+    real = publish._mine
 
-    def restart(reduction: object) -> object:
-        postgres.stop("immediate")
-        postgres.start()
-        return real(reduction)  # type: ignore[arg-type]
+    def restart(connection: sa.Connection, staged: object) -> object:
+        if connection.in_transaction() and (archive_holds := files(on_server)):
+            assert archive_holds  # all is in place, and being registered
+            postgres.stop("immediate")
+            postgres.start()
+        return real(connection, staged)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(commit, "_stack_row", restart)
+        patch.setattr(publish, "_mine", restart)
         with pytest.raises(ArchiveError, match="the connection was lost"):
             on_server.commit(*make_reduction(reservation))
     assert on_server.table("photometry").num_rows == 0
@@ -250,43 +252,50 @@ def test_cones_find_what_a_look_at_every_product_finds(archive: Archive) -> None
 def put_stacks(archive: Archive, centers: np.ndarray) -> dict[str, str]:
     """Registered stacks without files, at some centres; their outlines by product id."""
     cells = sky.cells(centers[:, 0], centers[:, 1], registry.CELL_ORDER)
-    exposure = dict.fromkeys(("object", "project", "observer", "quality"), "") | {"night": "2020-08-14", "flags": 0}
+    exposure = dict.fromkeys(("object", "project", "observer", "quality"), "") | {
+        "night": "2020-08-14",
+        "flags": 0,
+        "generation": 0,
+    }
     exposure |= {"exposure_id": 1, "mjd_start": 59075.5, "n_frames": 18, "frame_interval": 0.5}
     film = {"film_checksum": "xxh3:1", "size": 1, "mtime_ns": 1, "kind": "object", "exposure_id": 1, "detector_id": 112}
-    text = ("started", "status", "code_version", "parameters", "environment", "owner_host", "owner_started")
-    reduction = dict.fromkeys(text, "") | {"exposure_id": 1, "detector_id": 112, "night": "2020-08-14"}
-    reduction |= {"film_checksum": "xxh3:1", "code_dirty": False, "owner_pid": 1}
-    product = {"kind": "stack", "checksum": "", "bytes": 1, "night": "2020-08-14", "exposure_id": 1, "detector_id": 112}
+    reduction = dict.fromkeys(("started", "owner_host", "owner_started", "checksum", "path"), "")
+    reduction |= {
+        "exposure_id": 1,
+        "detector_id": 112,
+        "night": "2020-08-14",
+        "film_checksum": "xxh3:1",
+        "owner_pid": 1,
+    }
+    reduction |= {"status": "done", "bytes": 1, "mjd": 59075.5}
     outlines, rows = {}, []
     for n, (ra, dec) in enumerate(centers.tolist()):
         dy = 0.186
         dx = 0.33 / np.cos(np.radians(dec - np.sign(dec) * 0.2)) if dec < 89 else 0.1
         corners = ([(ra + s * dx) % 360 for s in (1, -1, -1, 1)], [min(dec + s * dy, 90.0) for s in (-1, -1, 1, 1)])
         outlines[f"stack-{n}"] = sky.footprint(*corners)
-        place = {"ra": ra, "dec": dec, "cell": int(cells[n]), "mjd": 59075.5, "footprint": outlines[f"stack-{n}"]}
-        rows.append(product | place | {"product_id": f"stack-{n}", "path": f"{n}.fits", "reduction_id": n})
+        place = {"ra": ra, "dec": dec, "cell": int(cells[n]), "footprint": outlines[f"stack-{n}"]}
+        rows.append(reduction | place | {"reduction_id": n})
     with archive.registry.writing() as connection:
         connection.execute(sa.insert(registry.exposures), exposure)
         connection.execute(sa.insert(registry.films), film | {"night": "2020-08-14"})
-        connection.execute(sa.insert(registry.reductions), [reduction | {"reduction_id": n} for n in range(len(rows))])
-        connection.execute(sa.insert(registry.products), rows)
+        connection.execute(sa.insert(registry.reductions), rows)
     return outlines
 
 
 @pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("asked", "index"),
-    [({"position": (310.0, -12.0)}, "ix_products_place"), ({"night": "2020-08-14"}, "ix_products_kind_night")],
+    [({"position": (310.0, -12.0)}, "ix_reductions_place"), ({"night": "2020-08-14"}, "ix_reductions_night")],
 )
 def test_searches_use_their_index(archive: Archive, asked: dict[str, object], index: str) -> None:
     plans = []
 
     def explain(connection: sa.Connection, _cursor: object, statement: str, parameters: object, *_: object) -> None:
-        if statement.startswith("SELECT products"):
+        if statement.startswith("SELECT reductions"):
             raw = connection.connection.cursor()
             plans.extend(row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
 
     sa.event.listen(archive.registry.engine, "before_cursor_execute", explain)
     archive.search(**asked)
     assert any(f"USING INDEX {index}" in plan for plan in plans), plans
-    assert any("ix_reductions_current" in plan for plan in plans), plans

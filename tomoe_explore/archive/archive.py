@@ -132,7 +132,8 @@ class Archive(Writing):
         -------
         pandas.DataFrame
             ``product_id, product, night, exposure_id, detector_id, mjd, ra, dec, n_rows, bytes, checksum, path,
-            reduction_id``; paths are absolute.
+            reduction_id``; paths are absolute. A table's file holds all detectors of an exposure or, consolidated,
+            many exposures: then these columns are null.
 
         Raises
         ------
@@ -284,10 +285,10 @@ class Archive(Writing):
         >>> archive.read_stack(product_id).shape
         (1128, 2000)
         """
-        from tomoe_explore.archive.search import product_row
+        from tomoe_explore.archive.search import stack_row
         from tomoe_explore.archive.stack_file import read_stack
 
-        return read_stack(self.root / product_row(self.registry, product_id, "stack")["path"])
+        return read_stack(self.root / stack_row(self.registry, product_id)["path"])
 
     def provenance(self, id: int | str, *, frame: int | None = None) -> Origin:
         """Where something comes from: film, calibrations, reference catalog, parameters, code, successors.

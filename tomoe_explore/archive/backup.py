@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from tomoe_explore import raw
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.database import shown
-from tomoe_explore.archive.migration import REVISION
+from tomoe_explore.archive.migration import FORMER_TABLES, REVISION
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.reserve import now
 from tomoe_explore.archive.staging import clear_errors, sync
@@ -95,7 +95,7 @@ def backup(registry: Registry, path: str | os.PathLike[str]) -> Backup:
 
 def _copy_sqlite(registry: Registry, target: Path) -> None:
     """SQLite's own copy of its pages. Writers wait for it; in steps between theirs, it would begin anew each time."""
-    with registry.reading() as connection, closing(sqlite3.connect(target)) as copy:
+    with registry.reading(any_revision=True) as connection, closing(sqlite3.connect(target)) as copy:
         source: Any = connection.connection.dbapi_connection
         source.backup(copy)
 
@@ -103,8 +103,8 @@ def _copy_sqlite(registry: Registry, target: Path) -> None:
 def _copy_rows(registry: Registry, target: Path) -> None:
     """All rows as one transaction sees them, into a new SQLite file with the same columns and indices."""
     found = sa.MetaData()
-    known = {*tables.metadata.tables, "alembic_version"}
-    with registry.reading() as connection, _sqlite(target).begin() as copy:
+    known = {*tables.metadata.tables, *FORMER_TABLES, "alembic_version"}
+    with registry.reading(any_revision=True) as connection, _sqlite(target).begin() as copy:
         sa.event.listen(found, "column_reflect", lambda _inspector, _table, column: _make_generic(column))
         found.reflect(connection, only=lambda name, _: name in known)
         found.create_all(copy)

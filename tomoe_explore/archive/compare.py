@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 #: Columns that name a row; a table has those of them that are among its columns.
 _KEYS = ("source_id", "mover_id", "streak_id", "frame")
 
+#: Columns that are filled after the reduction.
+_LATER = ("object_id",)
+
 _SHOWN_CARDS = 3  #: of a header that differ
 
 #: Header cards of a stack that say how the file is laid out or repeat its content.
@@ -61,15 +64,15 @@ class Difference:
         return f"{where}: {', '.join([*parts, *([self.text] if self.text else [])])}"
 
 
-def compare_tables(name: str, stored: Path | None, again: pa.Table) -> tuple[list[Difference], int]:
+def compare_tables(name: str, stored: pa.Table, again: pa.Table) -> tuple[list[Difference], int]:
     """Compare a stored table with one made anew, row by row of the same key.
 
     Parameters
     ----------
     name : str
         Of the table.
-    stored : Path or None
-        Its Parquet file; None where the archive has none, because it had no rows.
+    stored : pyarrow.Table
+        What the archive has.
     again : pyarrow.Table
         In any order.
 
@@ -79,21 +82,13 @@ def compare_tables(name: str, stored: Path | None, again: pa.Table) -> tuple[lis
     int
         How many values were compared.
     """
-    if stored is None:
-        return ([] if not again.num_rows else [Difference(name, text=f"none stored, {again.num_rows} rows now")]), 0
-    import pyarrow.parquet as pq
-
-    try:
-        before = pq.read_table(stored)
-    except (OSError, pa.ArrowInvalid) as error:
-        return [Difference(name, text=f"the stored file cannot be read: {error}")], 0
-    names = [column for column in again.column_names if column in before.column_names]
-    lacking = sorted(set(again.column_names) ^ set(before.column_names))
+    names = [column for column in again.column_names if column in stored.column_names and column not in _LATER]
+    lacking = sorted(set(again.column_names) ^ set(stored.column_names))
     differences = [Difference(name, column, text="only in one of them") for column in lacking]
     keys = [key for key in _KEYS if key in names]
-    one, two, n_unmatched = _matched(before, again, keys)
+    one, two, n_unmatched = _matched(stored, again, keys)
     if n_unmatched:
-        counts = f"{before.num_rows:,} rows stored, {again.num_rows:,} now"
+        counts = f"{stored.num_rows:,} rows stored, {again.num_rows:,} now"
         differences.append(Difference(name, text=f"{counts}, {n_unmatched:,} of them in one only"))
     for column in names:
         types = one[column].type, two[column].type

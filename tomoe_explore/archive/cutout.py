@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.position import parse_position
-from tomoe_explore.archive.search import Where, product_rows
+from tomoe_explore.archive.search import Where, stack_rows
 from tomoe_explore.camera import NX, NY
 from tomoe_explore.errors import NotFoundError, ParameterError
 
@@ -61,7 +61,7 @@ def cutout_film(archive: Archive, position: Any, exposure_id: int, size_px: int)
         raise ParameterError(f"size_px must be 1 to {NY}, got {size_px}")
     ra, dec = parse_position(position)
     where = Where(exposure_ids=(int(exposure_id),), cone=(ra, dec, 0.0))
-    rows = product_rows(archive.registry, "stack", where)
+    rows = stack_rows(archive.registry, where)
     if not rows:
         raise NotFoundError(
             f"no reduced film of exposure {exposure_id} covers RA {ra:.5f}, Dec {dec:.5f}; "

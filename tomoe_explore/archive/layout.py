@@ -5,7 +5,8 @@
     archive.json                                              says that this is an archive, and its layout's version
     registry.sqlite                                           what is there (unless $TOMOE_DATABASE says elsewhere)
     stacks/2020-08-14/00357754/v001/sTMQ1202008140035775412.fits
-    tables/photometry/2020-08-14/00357754/photometry-357754112001.parquet
+    tables/photometry/2020-08-14/photometry-00357754-g001.parquet    one exposure; a new generation for each change
+    tables/photometry/2020-08-14/manifest.json                which files of the directory hold the current rows
     masters/2020-08-14/dark-112-20200814-1a2b3c4d.fits
     staging/357754112001/                                     files under way; readers never look here
     backups/registry-0001-20201123T0653.zip                   of the registry, made before it was migrated
@@ -23,7 +24,7 @@ from tomoe_explore import camera
 #: Version of the layout; an archive of a later one is refused.
 LAYOUT_VERSION = 1
 
-#: Tables that are kept as Parquet files, one part a reduction; the others live in the registry.
+#: Tables that are kept as Parquet files, one of each an exposure; the others live in the registry.
 PART_TABLES = ("photometry", "sources", "frames", "movers", "mover_detections", "streaks")
 
 
@@ -94,18 +95,21 @@ class Layout:
         name = camera.film_name("s", place.detector_id, place.night, place.exposure_id)
         return Path("stacks", place.night, f"{place.exposure_id:08d}", f"v{place.version:03d}", name)
 
-    def part(self, table: str, place: ProductPlace) -> Path:
-        """Path of one reduction's part of a table."""
-        exposure, name = f"{place.exposure_id:08d}", f"{table}-{place.reduction_id}.parquet"
-        return Path("tables", table, place.night, exposure, name)
+    def table(self, table: str, night: str | None) -> Path:
+        """Directory of a night's part of a table; None stands for all nights."""
+        return Path("tables", table, night or "all")
+
+    def part(self, table: str, night: str | None, part_id: str) -> Path:
+        """Path of a file with rows of a table."""
+        return self.table(table, night) / f"{part_id}.parquet"
+
+    def manifest(self, table: str, night: str | None) -> Path:
+        """Path of the list of a table's current files of a night."""
+        return self.table(table, night) / "manifest.json"
 
     def master(self, night: str, master_id: str) -> Path:
         """Path of a master dark or flat."""
         return Path("masters") / night / f"{master_id}.fits"
-
-    def of_reduction(self, place: ProductPlace) -> list[Path]:
-        """Every path that a reduction may have written, there or not."""
-        return [self.stack(place), *(self.part(table, place) for table in PART_TABLES)]
 
 
 def stack_product_id(reduction_id: int) -> str:
@@ -119,12 +123,12 @@ def stack_product_id(reduction_id: int) -> str:
     return f"stack-{reduction_id}"
 
 
-def part_product_id(table: str, reduction_id: int) -> str:
-    """Product id of a reduction's part of a table.
+def exposure_part_id(table: str, exposure_id: int, generation: int) -> str:
+    """Id of the file with an exposure's rows of a table.
 
     Examples
     --------
-    >>> part_product_id("photometry", 357754112001)
-    'photometry-357754112001'
+    >>> exposure_part_id("photometry", 357754, 1)
+    'photometry-00357754-g001'
     """
-    return f"{table}-{reduction_id}"
+    return f"{table}-{exposure_id:08d}-g{generation:03d}"

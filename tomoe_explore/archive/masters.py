@@ -15,7 +15,7 @@ from tomoe_explore.archive.layout import Layout
 from tomoe_explore.archive.master_file import read_master, write_master
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.reserve import FilmFile, finite, now, record_exposure, record_film
-from tomoe_explore.archive.staging import staged
+from tomoe_explore.archive.staging import staging_of
 from tomoe_explore.camera import dark_current
 from tomoe_explore.data import Exposure, Master, Masters
 from tomoe_explore.errors import NoMastersError
@@ -42,7 +42,7 @@ def add_master(
     if registry.rows(sa.select(table.c.master_id).where(table.c.master_id == master.master_id)):
         return master.master_id
     path = layout.master(exposure.night, master.master_id)
-    with staged(layout, master.master_id) as staging:
+    with staging_of(layout, master.master_id) as staging:
         writer = partial(write_master, master, film_checksum=film.checksum, dark_id=dark_id, code_version=code_version)
         file = staging.write(path, writer)
         staging.publish()

@@ -12,10 +12,16 @@ from pathlib import Path
 import sqlalchemy as sa
 
 #: The revision that this code reads and writes.
-REVISION = "0003"
+REVISION = "0004"
+
+#: Older ones cannot be read: a film was more than one record.
+OLDEST_READ = "0004"
 
 #: Registries from before there were revisions are of this one.
 FIRST = "0001"
+
+#: Tables that older revisions have and this one has not.
+FORMER_TABLES = ("products", "stacks")
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 

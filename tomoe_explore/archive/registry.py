@@ -15,12 +15,16 @@ import sqlalchemy as sa
 from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Text
 
 from tomoe_explore.archive.database import clear_errors, make_engine, normal_url, shown, transaction
-from tomoe_explore.archive.migration import REVISION, STAMPED, revision_of, stamp, upgrade
+from tomoe_explore.archive.layout import PART_TABLES
+from tomoe_explore.archive.migration import OLDEST_READ, REVISION, STAMPED, revision_of, stamp, upgrade
 from tomoe_explore.archive.mounts import refuse_network
 from tomoe_explore.errors import ArchiveError
 
 #: HEALPix order of the cells by which products and films are found; a cell is 0.9 deg wide.
 CELL_ORDER = 6
+
+#: HEALPix order of the partitions of consolidated tables; a cell is 1.8 deg wide.
+PARTITION_ORDER = 5
 
 metadata = sa.MetaData()
 
@@ -51,7 +55,8 @@ def _center() -> list[Column[Any]]:
     return [Column("ra", _Double), Column("dec", _Double), Column("cell", Integer)]
 
 
-#: Like ``schema.TABLES["exposures"]``; positions are null for calibrations.
+#: Like ``schema.TABLES["exposures"]``; positions are null for calibrations. ``generation`` numbers the attempts to
+#: publish it, so that no two ever write a file of the same name.
 exposures = sa.Table(
     "exposures", metadata,
     Column("exposure_id", BigInteger, primary_key=True, autoincrement=False),
@@ -60,6 +65,7 @@ exposures = sa.Table(
     Column("frame_interval", _Double, nullable=False), Column("ra", _Double), Column("dec", _Double),
     _text("object", nullable=False), _text("project", nullable=False), _text("observer", nullable=False),
     _text("quality", nullable=False), Column("flags", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),
 )  # fmt: skip
 
 #: A film is its content: ``path, size, mtime_ns`` say where it was last seen (path null: replaced by another film).
@@ -92,40 +98,53 @@ refcats = sa.Table(
     Column("n_stars", BigInteger, nullable=False), Column("epoch", _Double), _text("registered", nullable=False),
 )  # fmt: skip
 
-#: Like ``schema.TABLES["reductions"]``, and who runs it.
+#: What reductions have in common: code, parameters, environment (JSON), known by the checksum of all four.
+settings = sa.Table(
+    "settings", metadata,
+    _text("checksum", primary_key=True), _text("code_version", nullable=False),
+    Column("code_dirty", Boolean, nullable=False), Column("parameters", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+)  # fmt: skip
+
+#: A film's run of the recipe, who runs it and, once it is done, its stack: ``schema.TABLES``' ``reductions`` and
+#: ``stacks`` in one record. ``n_<table>`` are its rows in each table, which lie in the `parts` of its exposure: in the
+#: current ones, or for a superseded reduction in those of its ``generation``.
 reductions = sa.Table(
     "reductions", metadata,
     Column("reduction_id", BigInteger, primary_key=True, autoincrement=False),
-    _exposure_key(), Column("detector_id", Integer, nullable=False), _text("night", nullable=False, index=True),
-    _text("started", nullable=False), _text("finished"), _text("status", nullable=False, index=True),
+    _exposure_key(), Column("detector_id", Integer, nullable=False), _text("night", nullable=False),
+    _text("started", nullable=False), _text("finished"), _text("status", nullable=False),
     Column("error", Text), _text("error_kind"), _text("dark_id"), _text("flat_id"), _text("refcat"),
     _text("refcat_checksum"),
     Column("film_checksum", String, ForeignKey("films.film_checksum"), nullable=False, index=True),
-    _text("code_version", nullable=False), Column("code_dirty", Boolean, nullable=False),
-    Column("parameters", Text, nullable=False), Column("environment", Text, nullable=False),
+    _text("settings"),
     Column("superseded_by", BigInteger), _text("owner_host", nullable=False),
     Column("owner_pid", Integer, nullable=False), _text("owner_started", nullable=False),
-    Index("ix_reductions_current", "reduction_id", "superseded_by"),
+    Column("generation", Integer),
+    _text("path"), _text("checksum"), Column("bytes", BigInteger), *_center(), Column("footprint", Text),
+    *(Column(n, _Double) for n in ("mjd", "exptime", "zeropoint", "zeropoint_err", "fwhm", "sky", "depth")),
+    Column("astrometric_rms", _Double), Column("n_stars", Integer),
+    *(Column(f"n_{table}", Integer) for table in PART_TABLES),
+    Index("ix_reductions_night", "night", "superseded_by"), Index("ix_reductions_place", "cell", "dec", "ra"),
 )  # fmt: skip
 
-#: Every archived file of a reduction. ``kind`` is ``stack`` or the name of a table.
-products = sa.Table(
-    "products", metadata,
-    _text("product_id", primary_key=True), _text("kind", nullable=False), _text("path", nullable=False),
-    _text("checksum", nullable=False), Column("bytes", BigInteger, nullable=False),
-    Column("n_rows", BigInteger), _text("night", nullable=False), _exposure_key(),
-    Column("detector_id", Integer, nullable=False), Column("mjd", _Double, nullable=False), *_center(),
-    Column("footprint", Text, nullable=False),
-    Column("reduction_id", BigInteger, ForeignKey("reductions.reduction_id"), nullable=False, index=True),
-    Index("ix_products_kind_night", "kind", "night"), Index("ix_products_place", "kind", "cell", "dec", "ra"),
-)  # fmt: skip
+#: Reductions that run or failed; they have an index of their own, for they are few and asked for often.
+UNDONE = reductions.c.status != "done"
+Index("ix_reductions_undone", reductions.c.status, sqlite_where=UNDONE, postgresql_where=UNDONE)
 
-#: What is said of stacks only; the rest of ``schema.TABLES["stacks"]`` is in ``products``.
-stacks = sa.Table(
-    "stacks", metadata,
-    Column("product_id", String, ForeignKey("products.product_id"), primary_key=True),
-    *(Column(n, _Double) for n in ("exptime", "zeropoint", "zeropoint_err", "fwhm", "sky", "depth", "astrometric_rms")),
-    Column("n_stars", Integer, nullable=False),
+#: Current reductions: what readers see.
+CURRENT = (reductions.c.status == "done") & reductions.c.superseded_by.is_(None)
+
+#: Files with rows of tables; those whose ``replaced`` (when) is null hold the rows of the current reductions, each row
+#: once. A file is of one exposure or, consolidated, of a night or (null) all nights, and then of a HEALPix ``cell`` of
+#: order `PARTITION_ORDER` if the table has positions. ``kind`` is the table.
+parts = sa.Table(
+    "parts", metadata,
+    _text("part_id", primary_key=True), _text("kind", nullable=False), _text("night"),
+    Column("exposure_id", BigInteger, ForeignKey("exposures.exposure_id"), index=True), Column("cell", Integer),
+    Column("generation", Integer, nullable=False), _text("path", nullable=False), _text("checksum", nullable=False),
+    Column("bytes", BigInteger, nullable=False), Column("n_rows", BigInteger, nullable=False), _text("replaced"),
+    Index("ix_parts_night", "kind", "night"), Index("ix_parts_cell", "kind", "cell"),
 )  # fmt: skip
 
 #: Batches of films that detached processes work on; see ``jobs.py``. Lists and options are JSON.
@@ -249,19 +268,24 @@ class Registry:
             yield connection
 
     @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
+    def reading(self, *, any_revision: bool = False) -> Iterator[sa.Connection]:
         """A connection in one consistent state, which others' commits do not change.
 
-        A registry of an older revision is read as far as its tables go.
+        Parameters
+        ----------
+        any_revision : bool
+            Whether tables older than this code reads will do.
 
         Raises
         ------
         ArchiveError
-            If the registry cannot be read, or is of a later revision.
+            If the registry cannot be read, or is of a later revision, or one too old.
         """
         with self._transaction() as connection:
             if self._revision is None:
                 self._revision = self._known(connection)
+            if self._revision < OLDEST_READ and not any_revision:
+                raise ArchiveError(f"{self._older()} reads: `tomoe init` makes a backup and migrates it")
             yield connection
 
     @contextmanager
@@ -283,11 +307,11 @@ class Registry:
             if stamped != REVISION:
                 self._revision = self._known(connection)
                 if self._revision != REVISION:
-                    raise ArchiveError(
-                        f"registry {shown(self.url)} is of revision {self._revision}, older than this version writes "
-                        f"({REVISION}): `tomoe init` makes a backup and migrates it; it can be read meanwhile"
-                    )
+                    raise ArchiveError(f"{self._older()} writes: `tomoe init` makes a backup and migrates it")
             yield connection
+
+    def _older(self) -> str:
+        return f"registry {shown(self.url)} is of revision {self._revision}, older than what this version ({REVISION})"
 
     def rows(self, query: sa.Select[Any], **values: object) -> Sequence[sa.RowMapping]:
         """All rows of a query, as mappings; ``values`` of its `sqlalchemy.bindparam`.

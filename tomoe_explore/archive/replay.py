@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from tomoe_explore import raw
+from tomoe_explore import raw, schema
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.compare import Difference, compare_stacks, compare_tables
+from tomoe_explore.archive.layout import PART_TABLES
+from tomoe_explore.archive.rows import rows_of
 from tomoe_explore.data import Masters, Provenance, Reduction
 from tomoe_explore.environment import code, environment
 from tomoe_explore.errors import ArchiveError, NotFoundError, TomoeError
@@ -114,8 +116,11 @@ def _kept(gone: list[str], find: Any, *arguments: Any) -> Any:
 
 
 def _record(archive: Archive, reduction_id: int) -> sa.RowMapping:
-    c = tables.reductions.c
-    found = archive.registry.rows(sa.select(tables.reductions).where(c.reduction_id == int(reduction_id)))
+    c, settings = tables.reductions.c, tables.settings
+    said = [column for column in settings.c if column.name != "checksum"]
+    query = sa.select(tables.reductions, *said)
+    query = query.outerjoin(settings, settings.c.checksum == c.settings)
+    found = archive.registry.rows(query.where(c.reduction_id == int(reduction_id)))
     if not found:
         raise NotFoundError(f"no reduction {reduction_id}; archive.table('reductions') lists them")
     if found[0]["status"] != "done":
@@ -206,13 +211,18 @@ def _code_now(run: sa.RowMapping) -> list[str]:
 
 # --- what came out ----------------------------------------------------------------------------------
 def _compare(archive: Archive, run: sa.RowMapping, again: Reduction) -> tuple[list[Difference], dict[str, int]]:
-    products = tables.products
-    rows = archive.registry.rows(sa.select(products).where(products.c.reduction_id == run["reduction_id"]))
-    stored = {row["kind"]: archive.root / row["path"] for row in rows}
     differences: list[Difference] = []
     compared: dict[str, int] = {}
-    for name, table in again.tables.items():
-        found, n_values = compare_tables(name, stored.pop(name, None), table)
+    for name in PART_TABLES:
+        try:
+            stored = rows_of(archive.registry, archive.root, name, run)
+        except ArchiveError as error:
+            differences.append(Difference(name, text=str(error)))
+            continue
+        if stored.num_rows != run[f"n_{name}"]:
+            text = f"{run[f'n_{name}']:,} rows were written, {stored.num_rows:,} are stored"
+            differences.append(Difference(name, text=text))
+        found, n_values = compare_tables(name, stored, again.tables.get(name, schema.empty(name)))
         differences += found
         compared |= {name: n_values} if n_values else {}
     with tempfile.TemporaryDirectory(prefix="tomoe-replay-") as directory:
@@ -220,10 +230,9 @@ def _compare(archive: Archive, run: sa.RowMapping, again: Reduction) -> tuple[li
 
         # the stored stack is quantised, so the new one must go through the same file
         write_stack(again, _provenance(run), Path(directory, "stack.fits"))
-        found, n_values = compare_stacks(stored.pop("stack", None), Path(directory, "stack.fits"))
+        found, n_values = compare_stacks(archive.root / run["path"], Path(directory, "stack.fits"))
     differences += found
     compared |= {"stack": n_values} if n_values else {}
-    differences += [Difference(kind, text="stored, but the recipe gives none now") for kind in stored]
     return differences, compared
 
 

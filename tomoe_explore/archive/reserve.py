@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -35,12 +36,15 @@ class Reservation:
         Of the film.
     film_path, film_checksum : str
         Which film.
+    started : str
+        When it was reserved: another one, if another process takes the film over.
     """
 
     reduction_id: int
     exposure: Exposure
     film_path: str
     film_checksum: str
+    started: str
 
     @property
     def place(self) -> ProductPlace:
@@ -55,8 +59,11 @@ _films, _reductions, _value = tables.films, tables.reductions, sa.bindparam
 _KNOWN = sa.select(_films.c.film_checksum).where(
     _films.c.path == _value("path"), _films.c.size == _value("size"), _films.c.mtime_ns == _value("mtime_ns")
 )
+_HOLDER = ("reduction_id", "status", "started", "owner_host", "owner_pid", "owner_started")
 _OF_FILM = (
-    sa.select(_reductions).where(_reductions.c.film_checksum == _value("of")).order_by(_reductions.c.reduction_id)
+    sa.select(*(_reductions.c[name] for name in _HOLDER))
+    .where(_reductions.c.film_checksum == _value("of"))
+    .order_by(_reductions.c.reduction_id)
 )
 _THIS_REDUCTION = _reductions.c.reduction_id == _value("this")
 _SUPERSEDED_BY = sa.select(_reductions.c.superseded_by).where(_THIS_REDUCTION)
@@ -68,8 +75,9 @@ _EXPOSURE = sa.select(tables.exposures.c.night).where(tables.exposures.c.exposur
 _FORGET_PATH = sa.update(_films).where(_films.c.path == _value("at"), _films.c.film_checksum != _value("this"))
 _SET_FILM = sa.update(_films).where(_films.c.film_checksum == _value("this"))
 
-#: Reservations of this process that somebody still holds; one that nobody holds (an interrupted cell) is taken over.
-_held: WeakValueDictionary[tuple[str, int], Reservation] = WeakValueDictionary()
+#: What somebody in this process holds: reservations, then what is staged. What nobody holds (an interrupted cell) is
+#: taken over.
+_held: WeakValueDictionary[tuple[str, int], object] = WeakValueDictionary()
 
 
 def now() -> str:
@@ -165,23 +173,23 @@ def _reserve(
     record_exposure(connection, exposure)
     record_film(connection, exposure, film)
     owner = this_process()
-    holder = {"owner_host": owner.host, "owner_pid": owner.pid, "owner_started": owner.started, "started": now()}
+    started = now()
+    holder = {"owner_host": owner.host, "owner_pid": owner.pid, "owner_started": owner.started, "started": started}
     for running in [row for row in before if row["status"] == "running"]:
         this = {"this": running["reduction_id"]}
         if not _is_held(url, running, force=force):
             connection.execute(_SET_REDUCTION, this | holder)
-            return Reservation(running["reduction_id"], exposure, film.path, film.checksum)
+            return Reservation(running["reduction_id"], exposure, film.path, film.checksum, started)
         # only a forced reduction comes here: that machine's process may be gone, nobody can tell
         gone = {"status": "failed", "finished": now(), "error_kind": "abandoned", "error": "abandoned: forced anew"}
         connection.execute(_SET_REDUCTION, this | gone)
     reduction_id = _next_id(connection, exposure)
     row = {
         "reduction_id": reduction_id, "exposure_id": exposure.exposure_id, "detector_id": exposure.detector_id,
-        "night": exposure.night, "status": "running", "film_checksum": film.checksum, "code_version": "",
-        "code_dirty": False, "parameters": "{}", "environment": "{}", **holder,
+        "night": exposure.night, "status": "running", "film_checksum": film.checksum, **holder,
     }  # fmt: skip
     connection.execute(sa.insert(_reductions), row)
-    return Reservation(reduction_id, exposure, film.path, film.checksum)
+    return Reservation(reduction_id, exposure, film.path, film.checksum, started)
 
 
 def _is_held(url: str, running: sa.RowMapping, *, force: bool) -> bool:
@@ -223,7 +231,7 @@ def record_exposure(connection: sa.Connection, exposure: Exposure) -> None:
         "n_frames": exposure.n_frames, "frame_interval": exposure.frame_interval_s, "ra": finite(exposure.ra),
         "dec": finite(exposure.dec), "object": exposure.object, "project": exposure.project,
         "observer": exposure.observer, "quality": "bad time" if exposure.flags & Flag.BAD_TIME else "good",
-        "flags": int(exposure.flags),
+        "flags": int(exposure.flags), "generation": 0,
     }  # fmt: skip
     connection.execute(sa.insert(tables.exposures), row)
 
@@ -256,19 +264,46 @@ def finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def fail(registry: Registry, layout: Layout, reservation: Reservation, error: BaseException) -> None:
+class Held(Protocol):
+    """A film that is reserved, or staged."""
+
+    @property
+    def place(self) -> ProductPlace:
+        """Where its products go."""
+        ...
+
+    @property
+    def started(self) -> str:
+        """When it was reserved."""
+        ...
+
+
+def fail(registry: Registry, layout: Layout, held: Held, error: BaseException) -> None:
     """Record why a reduction failed; see `Archive.fail`."""
     kind = getattr(error, "kind", type(error).__name__)
-    c = tables.reductions.c
-    values = {"status": "failed", "finished": now(), "error_kind": kind, "error": f"{kind}: {error}"}
-    mine = (c.reduction_id == reservation.reduction_id, c.status == "running")
+    _leave(registry, layout, held, status="failed", finished=now(), error_kind=kind, error=f"{kind}: {error}")
+
+
+def let_go(registry: Registry, layout: Layout, held: Held) -> None:
+    """Free a film that nothing became of; see `Archive.let_go`."""
+    _leave(registry, layout, held, owner_started="")  # no process started then
+
+
+def _leave(registry: Registry, layout: Layout, held: Held, **values: str) -> None:
+    this, c = held.place.reduction_id, tables.reductions.c
+    mine = (c.reduction_id == this, c.status == "running", c.started == held.started)
     with registry.writing() as connection:
         changed = connection.execute(sa.update(tables.reductions).where(*mine).values(**values)).rowcount
     if changed:  # only then nobody can have registered its files
-        discard(layout, reservation.place)
-    _held.pop((registry.url, reservation.reduction_id), None)
+        discard(layout, held.place)
+    release(registry, this)
+
+
+def hold(registry: Registry, reduction_id: int, holder: object) -> None:
+    """Note that ``holder``, as long as it lives in this process, has a reduction under way."""
+    _held[registry.url, reduction_id] = holder
 
 
 def release(registry: Registry, reduction_id: int) -> None:
-    """Forget a reservation that has been committed."""
+    """Forget a reservation that has come to its end."""
     _held.pop((registry.url, reduction_id), None)

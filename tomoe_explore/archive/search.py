@@ -15,7 +15,7 @@ from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive import sky
 from tomoe_explore.archive.layout import PART_TABLES, stack_product_id
 from tomoe_explore.archive.position import parse_ids, parse_nights, parse_position, parse_radius
-from tomoe_explore.archive.registry import CELL_ORDER, Registry
+from tomoe_explore.archive.registry import CELL_ORDER, PARTITION_ORDER, Registry
 from tomoe_explore.errors import NotFoundError, ParameterError
 
 if TYPE_CHECKING:
@@ -138,15 +138,12 @@ def _blank(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def product_rows(registry: Registry, kind: str, where: Where, *, all_versions: bool = False) -> list[sa.RowMapping]:
-    """Registered products of one kind, of current reductions unless told otherwise, oldest exposure first."""
-    products, reductions = tables.products, tables.reductions
-    query = sa.select(products).where(products.c.kind == kind, *where.clauses(products.c))
-    if not all_versions:
-        query = query.join(reductions, reductions.c.reduction_id == products.c.reduction_id)
-        query = query.where(reductions.c.superseded_by.is_(None))
-    query = query.order_by(products.c.exposure_id, products.c.detector_id, products.c.reduction_id)
-    return where.reached(registry.rows(query))
+def stack_rows(registry: Registry, where: Where, *, all_versions: bool = False) -> list[sa.RowMapping]:
+    """Records of done reductions, current ones unless told otherwise, oldest exposure first."""
+    r = tables.reductions.c
+    wanted = (r.status == "done") if all_versions else tables.CURRENT
+    query = sa.select(tables.reductions).where(wanted, *where.clauses(r))
+    return where.reached(registry.rows(query.order_by(r.exposure_id, r.detector_id, r.reduction_id)))
 
 
 def find(registry: Registry, root: Path, where: Where, product: str | Sequence[str] | None) -> pd.DataFrame:
@@ -155,8 +152,10 @@ def find(registry: Registry, root: Path, where: Where, product: str | Sequence[s
 
     kinds = _kinds(product)
     found = []
-    if of_reductions := [kind for kind in kinds if kind not in ("film", "dark", "flat")]:
-        found.append(_products(registry, root, of_reductions, where))
+    if "stack" in kinds:
+        found.append(_stacks(registry, root, where))
+    if of_tables := [kind for kind in kinds if kind in PART_TABLES]:
+        found.append(_parts(registry, root, of_tables, where))
     if "film" in kinds:
         found.append(_films(registry, where))
     if calibrations := [kind for kind in kinds if kind in ("dark", "flat")]:
@@ -164,28 +163,77 @@ def find(registry: Registry, root: Path, where: Where, product: str | Sequence[s
     whole = [columns for columns in found if len(columns["path"])]
     values = {name: list(chain.from_iterable(columns[name] for columns in whole)) for name in _COLUMNS}
     rank = [kinds.index(kind) for kind in values["product"]]
-    numbers: dict[str, Any] = {name: np.array(values.pop(name), np.int64) for name in ("exposure_id", "bytes")}
-    numbers["detector_id"] = np.array(values.pop("detector_id"), np.int16)
+    keys: list[Any] = [
+        np.array([-1 if k is None else k for k in values[name]], int) for name in ("detector_id", "exposure_id")
+    ]
+    numbers: dict[str, Any] = {"bytes": np.array(values.pop("bytes"), np.int64)}
     numbers |= {name: np.array(values.pop(name), float) for name in ("mjd", "ra", "dec")}
-    numbers |= {name: pd.array(values.pop(name), dtype="Int64") for name in ("n_rows", "reduction_id")}
+    numbers |= {name: pd.array(values.pop(name), dtype="Int64") for name in ("n_rows", "reduction_id", "exposure_id")}
+    numbers["detector_id"] = pd.array(values.pop("detector_id"), dtype="Int16")
     frame = pd.DataFrame({**values, **numbers}, columns=list(_COLUMNS))
-    order = np.lexsort((numbers["detector_id"], numbers["exposure_id"], rank))
-    return frame.iloc[order].reset_index(drop=True)
+    return frame.iloc[np.lexsort((*keys, rank))].reset_index(drop=True)
 
 
-def _products(registry: Registry, root: Path, kinds: Sequence[str], where: Where) -> dict[str, Sequence[Any]]:
-    """Products of current reductions, by column."""
-    c, reductions = tables.products.c, tables.reductions
-    wanted = [c[name] for name in _COLUMNS if name != "product"] + [c.kind.label("product")]
-    if where.cone is not None:
-        wanted.append(c.footprint)
+def _stacks(registry: Registry, root: Path, where: Where) -> dict[str, Sequence[Any]]:
+    """Stacks of current reductions, by column."""
+    r = tables.reductions.c
+    names = ("night", "exposure_id", "detector_id", "mjd", "ra", "dec", "bytes", "checksum", "path", "reduction_id")
+    wanted = [r[name] for name in (*names, "footprint") if name != "footprint" or where.cone is not None]
+    found = registry.columns(sa.select(*wanted).where(tables.CURRENT, *where.clauses(r)))
+    found = _reached(where, found)
+    ids = found["reduction_id"]
+    return {
+        **found, "path": [f"{root}/{path}" for path in found["path"]], "product": ["stack"] * len(ids),
+        "product_id": [stack_product_id(this) for this in ids], "n_rows": [None] * len(ids),
+    }  # fmt: skip
+
+
+def _parts(registry: Registry, root: Path, kinds: Sequence[str], where: Where) -> dict[str, Sequence[Any]]:
+    """Files with rows of tables, by column; a file of several exposures has none, one of several detectors neither."""
+    p, exposures = tables.parts.c, tables.exposures
     query = (
-        sa.select(*wanted)
-        .join(reductions, reductions.c.reduction_id == c.reduction_id)
-        .where(c.kind.in_(kinds), *where.clauses(c), reductions.c.superseded_by.is_(None))
-    )
-    found = _reached(where, registry.columns(query))
-    return {**found, "path": [f"{root}/{path}" for path in found["path"]]}
+        sa.select(p.part_id.label("product_id"), p.kind.label("product"), p.night, p.exposure_id, p.n_rows, p.bytes,
+                  p.checksum, p.path, p.cell, exposures.c.mjd_start.label("mjd"), exposures.c.ra, exposures.c.dec,
+                  sa.null().label("detector_id"), sa.null().label("reduction_id"))
+        .outerjoin(exposures, exposures.c.exposure_id == p.exposure_id)
+        .where(p.kind.in_(kinds), p.replaced.is_(None), *part_clauses(where))
+    )  # fmt: skip
+    found = registry.columns(query)
+    if where.cone is not None:
+        reached = stack_rows(registry, where)
+        exposures_, nights = {row["exposure_id"] for row in reached}, {row["night"] for row in reached} | {None}
+        near = [
+            exposure_id in exposures_ if exposure_id is not None else cell is not None or night in nights
+            for exposure_id, cell, night in zip(found["exposure_id"], found["cell"], found["night"], strict=True)
+        ]
+        found = {name: [v for v, k in zip(values, near, strict=True) if k] for name, values in found.items()}
+    found = {**found, "path": [f"{root}/{path}" for path in found["path"]]}
+    cells = [k for k, cell in enumerate(found["cell"]) if cell is not None]
+    if cells:
+        ra, dec = sky.cell_centers([found["cell"][k] for k in cells], PARTITION_ORDER)
+        for name, values in (("ra", ra), ("dec", dec)):
+            filled = list(found[name])
+            for k, value in zip(cells, values.tolist(), strict=True):
+                filled[k] = value
+            found[name] = filled
+    return found
+
+
+def part_clauses(where: Where, *, all_versions: bool = False) -> list[Any]:
+    """SQL conditions on ``parts``: files that may hold rows of what matches."""
+    p, r = tables.parts.c, tables.reductions.c
+    found: list[Any] = []
+    if where.nights is not None:
+        found.append(p.night.is_(None) | p.night.between(*where.nights))
+    if where.exposure_ids is not None:
+        found.append(p.exposure_id.is_(None) | p.exposure_id.in_(where.exposure_ids))
+    if where.detector_ids is not None or where.cone is not None:
+        wanted = (r.status == "done") if all_versions else tables.CURRENT
+        holding = sa.select(r.exposure_id).where(wanted, *where.clauses(r))
+        found.append(p.exposure_id.is_(None) | p.exposure_id.in_(holding))
+    if where.cone is not None:
+        found.append(p.cell.is_(None) | p.cell.in_(sky.cone_cells(*where.cone, PARTITION_ORDER).tolist()))
+    return found
 
 
 def _reached(where: Where, found: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
@@ -241,18 +289,19 @@ def _masters(registry: Registry, root: Path, kinds: Sequence[str], where: Where)
     return {**found, "path": [f"{root}/{path}" for path in found["path"]]}
 
 
-def product_row(registry: Registry, product_id: str | int, kind: str) -> sa.RowMapping:
-    """The record of one product, by its id or its reduction's.
+def stack_row(registry: Registry, product_id: str | int) -> sa.RowMapping:
+    """The record of one stack, by its id or its reduction's.
 
     Raises
     ------
     NotFoundError
         If there is none.
     """
-    text = str(product_id)
-    name = stack_product_id(int(text)) if kind == "stack" and text.isdecimal() else text
-    products = tables.products
-    rows = registry.rows(sa.select(products).where(products.c.product_id == name, products.c.kind == kind))
+    number = str(product_id).removeprefix("stack-")
+    r = tables.reductions.c
+    rows = number.isdecimal() and registry.rows(
+        sa.select(tables.reductions).where(r.reduction_id == int(number), r.status == "done")
+    )
     if not rows:
-        raise NotFoundError(f"no {kind} {product_id!r} in the archive; archive.search(product={kind!r}) lists them")
+        raise NotFoundError(f"no stack {product_id!r} in the archive; archive.search(product='stack') lists them")
     return rows[0]

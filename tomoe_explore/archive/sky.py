@@ -41,6 +41,14 @@ def cone_cells(ra: float, dec: float, radius_deg: float, order: int) -> NDArray[
     return np.sort(np.asarray(cone_search(lon, lat, radius, order, flat=True)[0]).astype(np.int64))
 
 
+def cell_centers(cells: ArrayLike, order: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Right ascensions and declinations (deg) of HEALPix cells' centres."""
+    from cdshealpix.nested import healpix_to_lonlat
+
+    lon, lat = healpix_to_lonlat(np.asarray(cells, np.uint64), np.uint8(order))
+    return np.asarray(lon.to_value("deg")), np.asarray(lat.to_value("deg"))
+
+
 def cone_width_deg(dec: float, radius_deg: float) -> float:
     """How far (deg) in right ascension a cone reaches from its centre; 180 where it holds a pole.
 

@@ -34,7 +34,7 @@ class StagedFile:
 
 
 class Staging:
-    """The staging directory of one reduction or master; see `staged`."""
+    """Files on their way into the archive; see `staging_of`."""
 
     def __init__(self, layout: Layout, name: int | str) -> None:
         self._layout = layout
@@ -45,8 +45,12 @@ class Staging:
         """Let ``writer`` write what shall become ``path``, and put it on the disk for good."""
         target = self._directory / path.name
         writer(target)
-        sync(target)
-        file = StagedFile(target, path, raw.checksum(target), target.stat().st_size)
+        return self.take(target, path)
+
+    def take(self, source: Path, path: Path) -> StagedFile:
+        """Put a file that lies on this disk already on it for good; it shall become ``path``."""
+        sync(source)
+        file = StagedFile(source, path, raw.checksum(source), source.stat().st_size)
         self._files.append(file)
         return file
 
@@ -62,7 +66,7 @@ class Staging:
 
 
 @contextmanager
-def staged(layout: Layout, name: int | str) -> Iterator[Staging]:
+def staging_of(layout: Layout, name: int | str) -> Iterator[Staging]:
     """A fresh staging directory, gone at the end whatever happens (but for a killed process).
 
     Raises
@@ -80,10 +84,15 @@ def staged(layout: Layout, name: int | str) -> Iterator[Staging]:
             shutil.rmtree(directory, ignore_errors=True)
 
 
+def discard_staged(layout: Layout, place: ProductPlace) -> None:
+    """Remove the staged files of a reduction."""
+    shutil.rmtree(layout.staging(place.reduction_id), ignore_errors=True)
+
+
 def discard(layout: Layout, place: ProductPlace) -> None:
     """Remove all that an unregistered reduction left: staged or renamed."""
-    shutil.rmtree(layout.staging(place.reduction_id), ignore_errors=True)
-    remove(layout.root / path for path in layout.of_reduction(place))
+    discard_staged(layout, place)
+    remove([layout.root / layout.stack(place)])
 
 
 def remove(paths: Iterable[Path]) -> None:

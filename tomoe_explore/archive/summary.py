@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tomoe_explore.archive import registry as tables
+from tomoe_explore.archive.layout import PART_TABLES
 from tomoe_explore.archive.registry import Registry
 
 
@@ -42,10 +43,9 @@ class Counts:
 
 def count(registry: Registry) -> Counts:
     """Count what an archive holds."""
-    films, masters, products, reductions = tables.films, tables.masters, tables.products, tables.reductions
+    films, masters, reductions, parts = tables.films, tables.masters, tables.reductions, tables.parts
     of_sky = films.c.kind == "object"
-    current = products.join(reductions, reductions.c.reduction_id == products.c.reduction_id)
-    rows = sa.func.sum(sa.func.coalesce(products.c.n_rows, 1))
+    sums = [sa.func.coalesce(sa.func.sum(reductions.c[f"n_{name}"]), 0).label(name) for name in PART_TABLES]
     with registry.reading() as connection:
 
         def one(query: sa.Select[Any]) -> int:
@@ -54,17 +54,15 @@ def count(registry: Registry) -> Counts:
         by_status = connection.execute(
             sa.select(reductions.c.status, sa.func.count()).group_by(reductions.c.status).order_by(reductions.c.status)
         ).all()
-        by_kind = connection.execute(
-            sa.select(products.c.kind, rows).select_from(current).where(reductions.c.superseded_by.is_(None))
-            .group_by(products.c.kind).order_by(products.c.kind)
-        ).all()  # fmt: skip
+        stacks = sa.select(sa.func.count().label("stack"), *sums).where(tables.CURRENT)
+        rows = connection.execute(stacks).mappings().one()
         return Counts(
             nights=one(sa.select(sa.func.count(sa.distinct(films.c.night))).where(of_sky)),
             films=one(sa.select(sa.func.count()).select_from(films).where(of_sky)),
-            reductions=dict(by_status),
+            reductions={status: int(n) for status, n in by_status},
             masters=one(sa.select(sa.func.count()).select_from(masters)),
-            rows={kind: int(n) for kind, n in by_kind},
-            bytes=one(sa.select(sa.func.sum(products.c.bytes))) + one(sa.select(sa.func.sum(masters.c.bytes))),
+            rows={name: int(n) for name, n in rows.items() if n},
+            bytes=sum(one(sa.select(sa.func.sum(table.c.bytes))) for table in (reductions, parts, masters)),
         )
 
 

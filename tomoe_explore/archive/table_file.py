@@ -1,7 +1,8 @@
-"""One reduction's part of a table as a Parquet file: its order, its encodings, and the bytes that they save."""
+"""Parts of tables as Parquet files: their order, their encodings, and the bytes that they save."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import pyarrow.parquet as pq
 
 #: Rows of a row group: a small cone reads one or two of them (see the design's figures on queries).
 ROW_GROUP_ROWS = 16_384
+
+#: Films of fewer rows share a row group.
+SMALL_ROWS = 4_096
 
 #: What is measured in each row of ``photometry``; all else repeats, from frame to frame or from source to source.
 _MEASURED = ("flux", "flux_err", "background")
@@ -25,13 +29,40 @@ _SOUGHT = (
 _ORDER = ("healpix_29", "source_id", "mover_id", "streak_id", "frame")
 
 
-def write_part(table: pa.Table, path: Path) -> None:
-    """Write a table sorted by position, then source, then frame.
+def write_staged(table: pa.Table, path: Path) -> None:
+    """Write one film's rows of a table, sorted by position, then source, then frame, for `read_staged` to read soon.
 
     Parameters
     ----------
     table : pyarrow.Table
-        As ``schema.conform`` gives it; units, UCDs and descriptions go into the file's metadata.
+        As ``schema.conform`` gives it.
+    path : Path
+        Where to, as Arrow's IPC file: it costs no more than to copy the bytes.
+    """
+    keys = [name for name in _ORDER if name in table.column_names]
+    if not _sorted(table, keys):
+        table = table.sort_by([(name, "ascending") for name in keys])
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+
+
+def read_staged(path: Path) -> pa.Table:
+    """What `write_staged` wrote; its columns are the file's bytes, mapped."""
+    with pa.memory_map(str(path)) as file:
+        return pa.ipc.open_file(file).read_all()
+
+
+def write_part(films: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
+    """Write films' rows of a table to one Parquet file, in the order they come.
+
+    A row group holds rows of one film, unless films are so small that several make one.
+
+    Parameters
+    ----------
+    films : iterable of pyarrow.Table
+        Sorted, as `read_staged` gives them.
+    schema : pyarrow.Schema
+        Of the table; units, UCDs and descriptions go into the file's metadata.
     path : Path
         Where to; the file must not be visible to readers yet.
 
@@ -41,11 +72,28 @@ def write_part(table: pa.Table, path: Path) -> None:
     packs; what repeats over a source's frames is found by zstd; times do both. No dictionaries: to make one costs more
     than all else. Columns that are measured have no statistics, for nobody seeks by them.
     """
-    columns = table.column_names
-    keys = [name for name in _ORDER if name in columns]
-    if not _sorted(table, keys):
-        table = table.sort_by([(name, "ascending") for name in keys])
-    pq.write_table(table, path, **_options(table.schema))
+    with pq.ParquetWriter(path, schema, **_options(schema)) as writer:
+        waiting: list[pa.Table] = []
+        for film in films:
+            waiting.append(film)
+            if sum(table.num_rows for table in waiting) >= SMALL_ROWS:
+                _write_rows(writer, waiting)
+                waiting = []
+        if waiting:
+            _write_rows(writer, waiting)
+
+
+def _write_rows(writer: pq.ParquetWriter, films: Sequence[pa.Table]) -> None:
+    """In as few row groups as their size allows, all alike."""
+    table = films[0] if len(films) == 1 else pa.concat_tables(films)
+    n_groups = -(-table.num_rows // ROW_GROUP_ROWS)
+    writer.write_table(table, row_group_size=-(-table.num_rows // max(n_groups, 1)))
+
+
+def rows_of_reduction(paths: Sequence[Path], reduction_id: int) -> pa.Table:
+    """One reduction's rows in files that `write_part` wrote."""
+    tables = [pq.read_table(path, filters=[("reduction_id", "=", reduction_id)]) for path in paths]
+    return pa.concat_tables(tables)
 
 
 def _sorted(table: pa.Table, keys: list[str]) -> bool:
@@ -61,7 +109,7 @@ def _sorted(table: pa.Table, keys: list[str]) -> bool:
 
 @cache
 def _options(schema: pa.Schema) -> dict[str, Any]:
-    """How `pyarrow.parquet.write_table` lays out the columns of a table."""
+    """How `pyarrow.parquet.ParquetWriter` lays out the columns of a table."""
     names, per_frame = schema.names, {"source_id", "frame"} <= set(schema.names)
     repeats = [n for n in names if per_frame and n not in _MEASURED]
     split = {f.name for f in schema if pa.types.is_floating(f.type) and (f.name not in repeats or f.name == "mjd")}
@@ -69,6 +117,6 @@ def _options(schema: pa.Schema) -> dict[str, Any]:
         "column_encoding": {n: "BYTE_STREAM_SPLIT" if n in split else "PLAIN" for n in names},
         "compression": {n: "zstd" if n in repeats else "lz4" for n in names},
         "compression_level": dict.fromkeys(repeats, 1), "use_dictionary": False,
-        "write_statistics": [n for n in names if n in _SOUGHT], "row_group_size": ROW_GROUP_ROWS,
+        "write_statistics": [n for n in names if n in _SOUGHT],
         "write_batch_size": ROW_GROUP_ROWS, "version": "2.6", "data_page_version": "1.0",
     }  # fmt: skip

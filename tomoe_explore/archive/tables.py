@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from tomoe_explore import schema
 from tomoe_explore.archive import registry as sql
-from tomoe_explore.archive import sky
-from tomoe_explore.archive.layout import PART_TABLES
+from tomoe_explore.archive.layout import PART_TABLES, stack_product_id
 from tomoe_explore.archive.registry import Registry
-from tomoe_explore.archive.search import Where, product_rows
-from tomoe_explore.errors import ArchiveError, ParameterError, QualityError, TooManyRowsError
+from tomoe_explore.archive.rows import read_rows, refuse_above
+from tomoe_explore.archive.search import Where, stack_rows
+from tomoe_explore.errors import ParameterError, QualityError
 
 _DERIVED = ("mag", "mag_err")  #: columns of photometry that are made while reading
-_STREAK_ENDS = ("ra1", "dec1", "ra2", "dec2")
+
+_SETTINGS = ("code_version", "code_dirty", "parameters", "environment")
+
+#: What a reduction that is not done says of them.
+_NO_SETTINGS = {"code_version": "", "code_dirty": False, "parameters": "{}", "environment": "{}"}
 
 
 def columns_of(name: str) -> tuple[str, ...]:
@@ -61,11 +64,15 @@ def read(
     if wrong:
         raise ParameterError(f"table {name!r} has no columns {', '.join(wrong)}; it has {', '.join(valid)}")
     if name in PART_TABLES:
-        table = _read_parts(registry, root, name, where, columns, all_versions=all_versions, limit=limit)
+        guard(registry, name, where, limit, all_versions=all_versions)
+        wanted = [c for c in schema.TABLES[name].names if columns is None or c in _needed(name, columns)]
+        table = read_rows(registry, root, name, where, wanted, all_versions=all_versions, limit=limit)
+        if name == "photometry" and {"flux", "flux_err"} <= set(wanted):
+            table = with_magnitudes(table)
     else:
         guard(registry, name, where, limit, all_versions=all_versions)
         table = _read_registry(registry, name, where, all_versions=all_versions)
-        _refuse_above(limit, name, table.num_rows)
+        refuse_above(limit, name, table.num_rows)
     return table.select(list(columns)) if columns is not None else table
 
 
@@ -79,110 +86,31 @@ def guard(registry: Registry, name: str, where: Where, limit: int | None, *, all
     """
     if limit is None or where.cone is not None:
         return
-    source = _counted(name)
-    if source is None:
+    counted, rows = _counted(name)
+    if counted is None:
         return
-    table, rows = source
-    query = sa.select(rows).where(*where.clauses(table.c))
-    reductions = sql.reductions
-    if name in (*PART_TABLES, "stacks"):
-        query = query.where(table.c.kind == ("stack" if name == "stacks" else name))
-        if not all_versions:
-            query = query.join(reductions, reductions.c.reduction_id == table.c.reduction_id)
-    if name not in ("exposures", "masters") and not all_versions:
-        query = query.where(reductions.c.superseded_by.is_(None))
+    query = sa.select(rows).select_from(counted).where(*where.clauses(counted.c))
+    if counted is sql.reductions and not all_versions:
+        query = query.where(counted.c.superseded_by.is_(None))
+    if counted is sql.reductions and name != "reductions":
+        query = query.where(counted.c.status == "done")
     with registry.reading() as connection:
-        _refuse_above(limit, name, int(connection.execute(query).scalar() or 0))
+        refuse_above(limit, name, int(connection.execute(query).scalar() or 0))
 
 
-def _counted(name: str) -> tuple[sa.Table, sa.ColumnElement[Any]] | None:
+def _counted(name: str) -> tuple[sa.Table | None, sa.ColumnElement[Any]]:
     """Where the rows of a table are counted, and how; None where nothing writes it yet."""
     if name in PART_TABLES:
-        return sql.products, sa.func.sum(sql.products.c.n_rows)
-    counted = {"stacks": sql.products, "reductions": sql.reductions, "exposures": sql.exposures, "masters": sql.masters}
-    return (counted[name], sa.func.count()) if name in counted else None
+        return sql.reductions, sa.func.sum(sql.reductions.c[f"n_{name}"])
+    counted = {"stacks": sql.reductions, "reductions": sql.reductions, "exposures": sql.exposures,
+               "masters": sql.masters}  # fmt: skip
+    return counted.get(name), sa.func.count()
 
 
-def _refuse_above(limit: int | None, name: str, n_rows: int) -> None:
-    if limit is not None and n_rows > limit:
-        raise TooManyRowsError(
-            f"this read of {name!r} would give {n_rows:,} rows, more than the limit of {limit:,}; narrow it by night, "
-            "exposure_id, detector_id, or position and radius, or ask for all with limit=None (tomoe table: --all)"
-        )
-
-
-# --- tables in files -------------------------------------------------------------------------------
-def parts(registry: Registry, root: Path, name: str, where: Where, *, all_versions: bool = False) -> list[Path]:
-    """The files that hold a table's rows, as the registry lists them."""
-    return [root / row["path"] for row in product_rows(registry, name, where, all_versions=all_versions)]
-
-
-def _read_parts(
-    registry: Registry, root: Path, name: str, where: Where, columns: Sequence[str] | None, *,
-    all_versions: bool, limit: int | None,
-) -> pa.Table:  # fmt: skip
-    guard(registry, name, where, limit, all_versions=all_versions)
-    rows = product_rows(registry, name, where, all_versions=all_versions)
-    coarse, exact = cone_filter(name, where)
-    if coarse is None and exact is None:  # a cone chose films, whose rows are all wanted
-        _refuse_above(limit, name, sum(row["n_rows"] for row in rows))
-    wanted = [c for c in schema.TABLES[name].names if columns is None or c in _needed(name, columns, where)]
-    table = scan([root / row["path"] for row in rows], name, wanted, coarse, limit)
-    if exact is not None:
-        table = table.filter(pa.array(exact(table)))
-    _refuse_above(limit, name, table.num_rows)
-    return with_magnitudes(table) if name == "photometry" and {"flux", "flux_err"} <= set(wanted) else table
-
-
-def _needed(name: str, columns: Sequence[str], where: Where) -> set[str]:
-    """Columns to read so that filters and derived columns can be made."""
-    needed = set(columns)
-    if needed & set(_DERIVED) and name == "photometry":
-        needed |= {"flux", "flux_err"}
-    if where.cone is not None:
-        needed |= {"ra", "dec", *_STREAK_ENDS}
-    return needed
-
-
-def scan(
-    paths: Sequence[Path], name: str, columns: Sequence[str], coarse: pc.Expression | None, limit: int | None = None
-) -> pa.Table:
-    """Rows of some files that pass a filter on HEALPix ranges; row groups outside it are not read."""
-    from pyarrow import dataset
-
-    arrow = schema.TABLES[name].arrow
-    if not paths:
-        return pa.schema([arrow.field(c) for c in columns], metadata=arrow.metadata).empty_table()
-    try:
-        data = dataset.dataset([str(p) for p in paths], schema=arrow, format="parquet")
-        if coarse is not None and limit is not None:
-            _refuse_above(limit, name, data.count_rows(filter=coarse))
-        table = data.to_table(columns=list(columns), filter=coarse)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ArchiveError(f"table {name!r} cannot be read: {error}; `tomoe doctor` names what is missing") from error
-    return table.combine_chunks()
-
-
-def cone_filter(name: str, where: Where) -> tuple[pc.Expression | None, Callable[[pa.Table], Any] | None]:
-    """A filter that Parquet's statistics can use, and the exact one for what it lets through."""
-    names = schema.TABLES[name].names
-    if where.cone is None or not ("ra" in names or "ra1" in names):
-        return None, None
-    ra, dec, radius = where.cone
-    if "ra1" in names:
-        return None, lambda t: sky.streak_distance_deg(ra, dec, [t[c].to_numpy() for c in _STREAK_ENDS]) <= radius
-
-    def exact(table: pa.Table) -> Any:
-        return sky.separation_deg(ra, dec, table["ra"].to_numpy(), table["dec"].to_numpy()) <= radius
-
-    if "healpix_29" not in names:
-        return None, exact
-    index = pc.field("healpix_29")
-    coarse = None
-    for first, last in sky.cone_ranges(ra, dec, radius):
-        one = (index >= first) & (index < last)
-        coarse = one if coarse is None else coarse | one
-    return coarse, exact
+def _needed(name: str, columns: Sequence[str]) -> set[str]:
+    """Columns to read so that derived ones can be made."""
+    derived = name == "photometry" and bool(set(columns) & set(_DERIVED))
+    return {*columns, *(("flux", "flux_err") if derived else ())}
 
 
 def with_magnitudes(table: pa.Table) -> pa.Table:
@@ -212,27 +140,26 @@ def _read_registry(registry: Registry, name: str, where: Where, *, all_versions:
 
 
 def _stacks(registry: Registry, where: Where, *, all_versions: bool) -> list[dict[str, Any]]:
-    products = {row["product_id"]: row for row in product_rows(registry, "stack", where, all_versions=all_versions)}
-    if not products:
-        return []
-    clauses = Where(where.nights, where.exposure_ids, where.detector_ids).clauses(sql.products.c)
-    query = sa.select(sql.stacks).join(sql.products, sql.products.c.product_id == sql.stacks.c.product_id)
-    measures = {row["product_id"]: row for row in registry.rows(query.where(*clauses))}
-    return [{**row, **measures[product_id]} for product_id, row in products.items() if product_id in measures]
+    rows = stack_rows(registry, where, all_versions=all_versions)
+    return [{**row, "product_id": stack_product_id(row["reduction_id"])} for row in rows]
 
 
 def _reductions(registry: Registry, where: Where, *, all_versions: bool) -> list[dict[str, Any]]:
     """All states are shown; superseded ones only when asked for. A cone finds those whose film reaches into it."""
-    reductions, films = sql.reductions, sql.films
+    reductions, films, settings = sql.reductions, sql.films, sql.settings
+    own = [c.name for c in schema.TABLES["reductions"].columns if c.name not in _SETTINGS]
     query = (
-        sa.select(reductions, films.c.ra, films.c.dec, films.c.cell)
+        sa.select(*(reductions.c[name] for name in own), *(settings.c[name] for name in _SETTINGS),
+                  films.c.ra, films.c.dec)
         .join(films, films.c.film_checksum == reductions.c.film_checksum)
+        .outerjoin(settings, settings.c.checksum == reductions.c.settings)
         .where(films.c.kind == "object", *where.clauses(reductions.c), *Where(cone=where.cone).clauses(films.c))
         .order_by(reductions.c.reduction_id)
-    )
+    )  # fmt: skip
     if not all_versions:
         query = query.where(reductions.c.superseded_by.is_(None))
-    return [dict(row) for row in where.reached(registry.rows(query))]
+    rows = [dict(row) for row in where.reached(registry.rows(query))]
+    return [row | _NO_SETTINGS if row["code_version"] is None else row for row in rows]
 
 
 def _exposures(registry: Registry, where: Where) -> list[dict[str, Any]]:

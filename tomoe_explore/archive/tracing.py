@@ -8,11 +8,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from tomoe_explore import schema
 from tomoe_explore.archive import registry as tables
+from tomoe_explore.archive.layout import PART_TABLES, stack_product_id
 from tomoe_explore.archive.provenance import Origin
 from tomoe_explore.archive.registry import Registry
+from tomoe_explore.archive.rows import parts_of, rows_of
+from tomoe_explore.archive.search import stack_row
 from tomoe_explore.errors import NotFoundError, ParameterError
 from tomoe_explore.ids import Member, member_kind
 
@@ -24,11 +30,10 @@ _TABLES: dict[Member, tuple[str, str | None]] = {
     "source": ("sources", "photometry"), "mover": ("movers", "mover_detections"), "streak": ("streaks", None),
 }  # fmt: skip
 
-_PRODUCT = ("product_id", "kind", "path", "checksum", "bytes", "n_rows")
-
 Plain = dict[str, Any]
 
 _c = tables.reductions.c
+_COUNTS = [_c[f"n_{table}"] for table in PART_TABLES]
 _this: sa.BindParameter[int] = sa.bindparam("this")
 _BEFORE = sa.select(_c.reduction_id).where(_c.superseded_by == _this, _c.reduction_id < _this).order_by(_c.reduction_id)
 _AFTER = sa.select(_c.superseded_by).where(_c.reduction_id == _this, _c.superseded_by > _this)
@@ -41,10 +46,13 @@ def trace(registry: Registry, root: Path, id: int | str, frame: int | None = Non
         return _of_number(registry, root, int(text), frame)
     if frame is not None:
         raise ParameterError(f"frame {frame} goes with the id of a source or mover, got {text!r}")
-    products, masters = tables.products, tables.masters
-    found = registry.rows(sa.select(products).where(products.c.product_id == text))
+    masters, parts = tables.masters, tables.parts
+    if text.startswith("stack-") and text.removeprefix("stack-").isdecimal():
+        run = stack_row(registry, text)
+        return _of_reduction(registry, run["reduction_id"], f"product {text}", product=_stack(run))
+    found = registry.rows(sa.select(parts).where(parts.c.part_id == text))
     if found:
-        return _of_reduction(registry, found[0]["reduction_id"], f"product {text}", product=_some(found[0], *_PRODUCT))
+        return _of_part(registry, found[0])
     if registry.rows(sa.select(masters.c.master_id).where(masters.c.master_id == text)):
         master = _master(registry, text)
         return Origin(f"master {text}", product=master, film=master["film"], dark=master["dark"])
@@ -56,6 +64,23 @@ def _not_found(text: str) -> NotFoundError:
         f"nothing has the id {text!r}: expected a reduction (357754112001), a product ('stack-357754112001'), a master "
         "('dark-112-…'), or a source, mover or streak (reduction and five digits)"
     )
+
+
+def _of_part(registry: Registry, part: sa.RowMapping) -> Origin:
+    """A file with rows of many reductions: which they are; each has a story of its own."""
+    query = sa.select(
+        _c.reduction_id, _c.exposure_id, _c.generation, _c.superseded_by, _c.night, _c.ra, _c.dec, *_COUNTS
+    )
+    query = query.where(_c.status == "done").order_by(_c.reduction_id)
+    if part["exposure_id"] is not None:
+        query = query.where(_c.exposure_id == part["exposure_id"])
+    elif part["night"] is not None:
+        query = query.where(_c.night == part["night"])
+    runs = [row for row in registry.rows(query) if part["part_id"] in [p["part_id"] for p in parts_of(registry, row)]]
+    asked, product = f"product {part['part_id']}", _part(part)
+    if len(runs) == 1:
+        return _of_reduction(registry, runs[0]["reduction_id"], asked, product=product)
+    return Origin(asked, product=product | {"reductions": [row["reduction_id"] for row in runs]})
 
 
 def _of_number(registry: Registry, root: Path, number: int, frame: int | None) -> Origin:
@@ -81,42 +106,32 @@ def _of_row(registry: Registry, root: Path, number: int, frame: int | None) -> O
     table = _TABLES[kind][0 if frame is None else 1]
     if table is None:
         raise ParameterError(f"a {kind} has no row for each frame; ask for {number} without a frame")
-    products = tables.products
-    query = sa.select(products).where(products.c.reduction_id == reduction_id, products.c.kind == table)
-    files = registry.rows(query)
-    row = _row(root / files[0]["path"], table, {f"{kind}_id": number, "frame": frame}) if files else None
-    if row is None:
+    run = registry.rows(sa.select(tables.reductions).where(_c.reduction_id == reduction_id))[0]
+    rows = rows_of(registry, root, table, run, **{f"{kind}_id": number}) if run["status"] == "done" else None
+    found = rows.filter(pc.field("frame") == frame) if rows is not None and frame is not None else rows
+    if found is None or not found.num_rows:
         of_frame = "" if frame is None else f" with a row of frame {frame}"
         raise NotFoundError(f"reduction {reduction_id} has no {kind} {number}{of_frame}")
     asked = f"{kind} {number}" + ("" if frame is None else f", frame {frame}")
-    return _of_reduction(registry, reduction_id, asked, product=_some(files[0], *_PRODUCT), row=row)
+    file = next(part for part in parts_of(registry, run) if part["kind"] == table)
+    return _of_reduction(registry, reduction_id, asked, product=_part(file), row=_row(found, table))
 
 
-def _row(path: Path, table: str, key: Mapping[str, int | None]) -> Plain | None:
-    """The row with a key, its flags by name; None if there is none."""
-    import pyarrow.parquet as pq
-
-    from tomoe_explore import schema
+def _row(rows: pa.Table, table: str) -> Plain:
+    """The first of some rows, its flags by name."""
     from tomoe_explore.archive.tables import with_magnitudes
-    from tomoe_explore.errors import ArchiveError
 
-    try:
-        rows = pq.read_table(path, filters=[(name, "=", value) for name, value in key.items() if value is not None])
-    except OSError as error:
-        raise ArchiveError(f"table {table!r} cannot be read: {error}; `tomoe doctor` names what is missing") from error
-    if not rows.num_rows:
-        return None
     values = (with_magnitudes(rows) if table == "photometry" else rows).slice(0, 1).to_pylist()[0]
-    names = [str(flag.name) for flag in schema.Flag if values.get("flags", 0) & flag]
-    return {"table": table, **values, "flag_names": names}
+    return {"table": table, **values, "flag_names": schema.flag_names(values.get("flags", 0))}
 
 
 def _of_reduction(
     registry: Registry, reduction_id: int, asked: str, *, product: Mapping[str, Any] | None = None,
     row: Mapping[str, Any] | None = None,
 ) -> Origin:  # fmt: skip
-    reductions, films, refcats, products = tables.reductions, tables.films, tables.refcats, tables.products
-    run = registry.rows(sa.select(reductions).where(reductions.c.reduction_id == reduction_id))[0]
+    films, refcats, settings = tables.films, tables.refcats, tables.settings
+    run = registry.rows(sa.select(tables.reductions).where(_c.reduction_id == reduction_id))[0]
+    made = registry.rows(sa.select(settings).where(settings.c.checksum == run["settings"]))
     film = registry.rows(sa.select(films).where(films.c.film_checksum == run["film_checksum"]))[0]
     refcat: Plain = {}
     if run["refcat"]:
@@ -125,20 +140,36 @@ def _of_reduction(
         refcat |= _some(known[0], "path", "n_stars", "epoch") if known else {}
     shown = _some(
         run, "reduction_id", "exposure_id", "detector_id", "night", "status", "error", "started", "finished",
-        "code_version", "code_dirty", "superseded_by",
+        "superseded_by",
     )  # fmt: skip
-    shown["code_dirty"] = bool(shown["code_dirty"])
     earlier, later = _chain(registry, reduction_id)
     shown |= {"earlier": earlier, "later": later}
-    shown |= {name: json.loads(run[name]) for name in ("parameters", "environment")}
+    shown |= {
+        "code_version": made[0]["code_version"] if made else "",
+        "code_dirty": bool(made and made[0]["code_dirty"]),
+    }
+    shown |= {name: json.loads(made[0][name]) if made else {} for name in ("parameters", "environment")}
     chain = [*earlier, reduction_id, *later]
-    query = sa.select(products).where(products.c.reduction_id.in_(chain)).order_by(products.c.kind)
-    files = registry.rows(query.order_by(products.c.reduction_id))
+    runs = registry.rows(sa.select(tables.reductions).where(_c.reduction_id.in_(chain), _c.status == "done"))
+    files = {row["reduction_id"]: _files(registry, row) for row in runs}
     return Origin(
         asked, row or {}, product or {}, shown, _film(film), _master(registry, run["dark_id"]),
-        _master(registry, run["flat_id"]), refcat,
-        [_some(file, *_PRODUCT) for file in files if file["reduction_id"] == reduction_id], _revisions(files, chain),
+        _master(registry, run["flat_id"]), refcat, files.get(reduction_id, []), _revisions(files, chain),
     )  # fmt: skip
+
+
+def _files(registry: Registry, run: sa.RowMapping) -> list[Plain]:
+    """All files that hold something of a reduction."""
+    return sorted([_stack(run), *map(_part, parts_of(registry, run))], key=lambda file: str(file["kind"]))
+
+
+def _stack(run: sa.RowMapping) -> Plain:
+    stack = {"product_id": stack_product_id(run["reduction_id"]), "kind": "stack", "n_rows": None}
+    return {**stack, **_some(run, "path", "checksum", "bytes")}
+
+
+def _part(part: sa.RowMapping) -> Plain:
+    return {"product_id": part["part_id"], **_some(part, "kind", "path", "checksum", "bytes", "n_rows")}
 
 
 def _chain(registry: Registry, reduction_id: int) -> tuple[list[int], list[int]]:
@@ -157,9 +188,9 @@ def _chain(registry: Registry, reduction_id: int) -> tuple[list[int], list[int]]
     return earlier, later
 
 
-def _revisions(files: Any, chain: list[int]) -> list[Plain]:
+def _revisions(files: Mapping[int, list[Plain]], chain: list[int]) -> list[Plain]:
     """Which files took the place of which, of the same kind, along a chain of reductions."""
-    there = {(file["kind"], file["reduction_id"]): file["product_id"] for file in files}
+    there = {(file["kind"], this): file["product_id"] for this, of_run in files.items() for file in of_run}
     kinds = sorted({kind for kind, _ in there})
     steps = [(kind, old, new) for kind in kinds for old, new in pairwise(chain)]
     return [

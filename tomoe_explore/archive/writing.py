@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tomoe_explore.archive import backup as _backup
-from tomoe_explore.archive import commit as _commit
 from tomoe_explore.archive import masters as _masters
+from tomoe_explore.archive import publish as _publish
 from tomoe_explore.archive import reserve as _reserve
 from tomoe_explore.archive.layout import Layout
+from tomoe_explore.archive.manifest import write_manifests
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.reserve import Reservation
+from tomoe_explore.archive.stage import Staged, stage
 from tomoe_explore.data import Exposure, Master, Masters, Provenance, Reduction, Refcat
+from tomoe_explore.errors import ArchiveError
 
 StrPath = str | os.PathLike[str]
 
@@ -54,10 +57,13 @@ class Writing:
         """
         return _reserve.begin(self.registry, self.layout, exposure, path, checksum=checksum, force=force)
 
-    def commit(self, reduction: Reduction, provenance: Provenance) -> None:
-        """Store a reserved reduction: all of it or, after an error or a crash at any point, nothing that readers see.
+    def stage(self, reduction: Reduction, provenance: Provenance) -> Staged:
+        """Write the files of a reserved reduction where no reader looks; `publish` makes them visible.
 
-        The film's older reduction is superseded.
+        Returns
+        -------
+        Staged
+            For `publish`; it may be sent to another process of this machine.
 
         Raises
         ------
@@ -66,11 +72,56 @@ class Writing:
         SchemaError
             If a table is not what ``schema.conform`` gives.
         """
-        _commit.commit(self.registry, self.layout, reduction, provenance)
+        return stage(self.registry, self.layout, reduction, provenance)
 
-    def fail(self, reservation: Reservation, error: BaseException) -> None:
+    def publish(self, staged: Sequence[Staged]) -> list[Staged]:
+        """Make staged films of one exposure visible: all of them or, after an error or a crash at any point, none.
+
+        Their rows are merged with those of the exposure's other films, and older reductions of the films superseded.
+
+        Returns
+        -------
+        list of Staged
+            Those that were left out, because another process has taken them over, or given them up.
+
+        Raises
+        ------
+        ArchiveError
+            If the archive cannot be written.
+        """
+        return _publish.publish(self.registry, self.layout, staged)
+
+    def commit(self, reduction: Reduction, provenance: Provenance) -> None:
+        """Stage and publish a reserved film, as an exposure that consists of it.
+
+        Raises
+        ------
+        ArchiveError
+            If it was not reserved, if another process has taken it over, or if the archive cannot be written.
+        SchemaError
+            If a table is not what ``schema.conform`` gives.
+        """
+        if self.publish([self.stage(reduction, provenance)]):
+            raise ArchiveError(f"reduction {reduction.reduction_id} was taken over, or given up, by another process")
+
+    def list_files(self, nights: Iterable[str]) -> None:
+        """Write the manifests of some nights anew where they are not as they should be.
+
+        Raises
+        ------
+        ArchiveError
+            If the archive cannot be written.
+        """
+        for night in nights:
+            write_manifests(self.registry, self.layout, night)
+
+    def fail(self, held: Reservation | Staged, error: BaseException) -> None:
         """Record why a reduction failed; no product of it stays, and a retry is a new version."""
-        _reserve.fail(self.registry, self.layout, reservation, error)
+        _reserve.fail(self.registry, self.layout, held, error)
+
+    def let_go(self, held: Reservation | Staged) -> None:
+        """Free a film that nothing became of: no product of it stays, and whoever asks next has it."""
+        _reserve.let_go(self.registry, self.layout, held)
 
     def checksum_of(self, path: StrPath) -> str | None:
         """Checksum of a film's file if the archive knows it by path, size and time; no byte of it is read."""

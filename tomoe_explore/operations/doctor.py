@@ -182,9 +182,11 @@ def _unfinished(archive: Archive) -> list[Check]:
     """Failed reductions, and those whose process died."""
     r = tables.reductions.c
     failed = archive.registry.rows(
-        sa.select(r.error_kind, sa.func.count().label("n")).where(r.status == "failed").group_by(r.error_kind)
+        sa.select(r.error_kind, sa.func.count().label("n"))
+        .where(tables.UNDONE, r.status == "failed")
+        .group_by(r.error_kind)
     )
-    running = archive.registry.rows(sa.select(tables.reductions).where(r.status == "running"))
+    running = archive.registry.rows(sa.select(tables.reductions).where(tables.UNDONE, r.status == "running"))
     dead = [row for row in running if not owner_of(row).is_alive()]
     checks = []
     if failed:

@@ -6,7 +6,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 #: Films that wait in the executor's queue: enough to keep it busy, few enough to keep memory flat.
-_QUEUE = 64
+_QUEUE = 16
 
 
 @contextmanager
@@ -77,27 +78,29 @@ def _end_with_parent() -> None:
 def each(
     executor: Executor | None,
     work: Callable[[Item], Result],
-    items: Sequence[Item],
+    items: deque[Item],
     *,
     failed: Callable[[Item, BaseException], Result],
-) -> Iterator[Result]:
-    """Results of ``work`` on each item, as they come; ``failed`` says what stands for an item whose worker died."""
+) -> Generator[Result]:
+    """Results of ``work`` on each item, as they come; ``failed`` says what stands for an item whose worker died.
+
+    ``items`` are taken from the left; who takes the results may add some.
+    """
     if executor is None:
-        yield from map(work, items)
+        while items:
+            yield work(items.popleft())
         return
     waiting: dict[Future[Result], Item] = {}
-    remaining = iter(items)
     try:
-        while True:
-            for item in remaining:
+        while items or waiting:
+            while items and len(waiting) < _QUEUE:
+                item = items.popleft()
                 try:
                     waiting[executor.submit(work, item)] = item
                 except RuntimeError as error:  # the executor is broken or shut down
                     yield failed(item, error)
-                if len(waiting) >= _QUEUE:
-                    break
             if not waiting:
-                return
+                continue
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                 item = waiting.pop(future)
                 lost = future.exception()

@@ -1,9 +1,10 @@
-"""What happens to one film: it becomes a master or a reduction in the archive, or a failure with a reason."""
+"""What happens to a film: it becomes a master, or is staged and published with its exposure, or fails with a reason."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from tomoe_explore import raw
 from tomoe_explore.archive import Archive
 from tomoe_explore.data import Exposure, Film, Masters, Provenance, Reduction, Refcat
 from tomoe_explore.environment import code, environment
-from tomoe_explore.errors import NoMastersError, ReservedError, TomoeError
-from tomoe_explore.operations.run import Outcome, failure
+from tomoe_explore.errors import ArchiveError, NoMastersError, ReservedError, TomoeError
+from tomoe_explore.operations.run import Outcome, Worked, failure
 from tomoe_explore.operations.stars import cached_refcat
 from tomoe_explore.reduction.masters import make_dark, make_flat
 from tomoe_explore.reduction.recipe import Parameters, reduce_film
@@ -44,17 +45,51 @@ class Task:
     force: bool = False
 
 
-def work_on(task: Task) -> Outcome:
-    """Make a master of a dark or flat, a reduction of a film of the sky; an error becomes an outcome."""
-    start = time.perf_counter()
-    work: Callable[[Task], Outcome] = _reduce if task.exposure.kind == "object" else _master
+@dataclass(frozen=True)
+class Publication:
+    """Films of one exposure that are staged."""
+
+    archive: Archive
+    films: tuple[Worked, ...]
+
+
+def work_on(work: Task | Publication) -> tuple[Worked, ...]:
+    """Make a master of a dark or flat, stage a film of the sky, or publish an exposure; errors become outcomes."""
+    return publish(work) if isinstance(work, Publication) else (_film(work),)
+
+
+def publish(publication: Publication) -> tuple[Worked, ...]:
+    """Publish an exposure: all its films are done, or failed for the same reason."""
+    archive = publication.archive
+    staged = [film.staged for film in publication.films if film.staged is not None]
     try:
-        outcome = work(task)
-    except ReservedError as error:
-        outcome = replace(_outcome(task), status="skipped", error_kind=error.kind, message=str(error))
+        lost = archive.publish(staged)
     except Exception as error:
-        outcome = failure(_outcome(task), error)
-    return replace(outcome, seconds=round(time.perf_counter() - start, 3))
+        return tuple(fail(archive, film, error) for film in publication.films)
+    taken = ArchiveError("another process took the film over, or gave it up, before its exposure was published")
+    return tuple(
+        Worked(failure(film.outcome, taken) if film.staged in lost else film.outcome) for film in publication.films
+    )
+
+
+def fail(archive: Archive, film: Worked, error: BaseException) -> Worked:
+    """Record that a staged film failed."""
+    if film.staged is not None:
+        with suppress(TomoeError):  # such as a full disk, which is why it failed; then its process' end frees it
+            archive.fail(film.staged, error)
+    return Worked(failure(film.outcome, error))
+
+
+def _film(task: Task) -> Worked:
+    start = time.perf_counter()
+    work: Callable[[Task], Worked] = _reduce if task.exposure.kind == "object" else _master
+    try:
+        film = work(task)
+    except ReservedError as error:
+        film = Worked(replace(_outcome(task), status="skipped", error_kind=error.kind, message=str(error)))
+    except Exception as error:
+        film = Worked(failure(_outcome(task), error))
+    return replace(film, outcome=replace(film.outcome, seconds=round(time.perf_counter() - start, 3)))
 
 
 def _outcome(task: Task) -> Outcome:
@@ -64,11 +99,11 @@ def _outcome(task: Task) -> Outcome:
     )
 
 
-def _master(task: Task) -> Outcome:
+def _master(task: Task) -> Worked:
     archive, exposure = task.archive, task.exposure
     known = archive.master_of(task.path)
     if known is not None:
-        return replace(_outcome(task), status="skipped", master_id=known, message="mastered already")
+        return Worked(replace(_outcome(task), status="skipped", master_id=known, message="mastered already"))
     film = raw.open_film(task.path)
     dark = None
     if exposure.kind == "dark":
@@ -84,10 +119,10 @@ def _master(task: Task) -> Outcome:
         master, film_checksum=film.checksum, film_path=task.path,
         dark_id=dark.master_id if dark else None, code_version=code().version,
     )  # fmt: skip
-    return replace(_outcome(task), master_id=master_id)
+    return Worked(replace(_outcome(task), master_id=master_id))
 
 
-def _reduce(task: Task) -> Outcome:
+def _reduce(task: Task) -> Worked:
     archive = task.archive
     film, error = _opened(task)
     reservation = archive.begin(task.exposure, task.path, checksum=film.checksum if film else None, force=task.force)
@@ -95,7 +130,7 @@ def _reduce(task: Task) -> Outcome:
         done = archive.reduction_of(task.path)
         newer = archive.superseded_by(done) if done else None
         word = f"reduced already, superseded by {newer}; force makes it current again" if newer else "reduced already"
-        return replace(_outcome(task), status="skipped", reduction_id=done, message=word)
+        return Worked(replace(_outcome(task), status="skipped", reduction_id=done, message=word))
     reduction_id = reservation.reduction_id
     try:
         if error is not None:
@@ -104,14 +139,14 @@ def _reduce(task: Task) -> Outcome:
         masters = Masters() if film.calibrated else archive.find_masters(task.exposure)
         refcat = _refcat(task)
         reduction = reduce_film(film, masters, refcat, parameters=task.parameters, reduction_id=reduction_id)
-        archive.commit(reduction, _provenance(task, film.checksum, refcat, reduction))
+        staged = archive.stage(reduction, _provenance(task, film.checksum, refcat, reduction))
     except Exception as error:
         archive.fail(reservation, error)
-        return failure(replace(_outcome(task), reduction_id=reduction_id), error)
+        return Worked(failure(replace(_outcome(task), reduction_id=reduction_id), error))
     finally:
         # after Ctrl-C a notebook keeps this frame alive; the film must be free for the next try all the same
         del reservation
-    return replace(_outcome(task), reduction_id=reduction_id)
+    return Worked(replace(_outcome(task), reduction_id=reduction_id), staged)
 
 
 def _opened(task: Task) -> tuple[Film | None, TomoeError | None]:

@@ -67,9 +67,21 @@ def orphans(archive: Archive) -> list[Path]:
     known = {archive.root / row["path"] for row in _registered(archive)}
     for row in running:
         place = ProductPlace(row["night"], row["exposure_id"], row["detector_id"], row["reduction_id"])
-        known |= {archive.root / path for path in archive.layout.of_reduction(place)}
-    staged = {archive.layout.staging(row["reduction_id"]) for row in running}
-    return sorted(p for p in files if p not in known and not staged & set(p.parents) and not _young_master(archive, p))
+        known.add(archive.root / archive.layout.stack(place))
+    # of exposures that are being published, by their number in the file's or the staging directory's name
+    exposures = {f"{row['exposure_id']:08d}" for row in running}
+    staged = {str(row["reduction_id"]) for row in running} | exposures
+    return sorted(path for path in files if path not in known and not _under_way(archive, path, exposures, staged))
+
+
+def _under_way(archive: Archive, path: Path, exposures: set[str], staged: set[str]) -> bool:
+    """Whether somebody may be writing a file that no record names."""
+    top, name = path.relative_to(archive.root).parts[:2]
+    if top == "tables":
+        return path.name == "manifest.json" or not exposures.isdisjoint(path.stem.split("-"))
+    if top == "staging" and name.partition("-")[0] in staged:
+        return True
+    return _young_master(archive, path)
 
 
 def _young_master(archive: Archive, path: Path) -> bool:
@@ -113,14 +125,16 @@ def delete_orphans(archive: Archive) -> list[Path]:
 
 
 def _registered(archive: Archive) -> Iterator[sa.RowMapping]:
-    p, m = tables.products.c, tables.masters.c
-    yield from archive.registry.rows(sa.select(p.product_id.label("id"), p.path, p.bytes, p.checksum))
+    r, p, m = tables.reductions.c, tables.parts.c, tables.masters.c
+    stacks = sa.select(r.reduction_id.label("id"), r.path, r.bytes, r.checksum).where(r.status == "done")
+    yield from archive.registry.rows(stacks)
+    yield from archive.registry.rows(sa.select(p.part_id.label("id"), p.path, p.bytes, p.checksum))
     yield from archive.registry.rows(sa.select(m.master_id.label("id"), m.path, m.bytes, m.checksum))
 
 
 def _running(archive: Archive) -> list[sa.RowMapping]:
     """Reductions whose process lives."""
-    query = sa.select(tables.reductions).where(tables.reductions.c.status == "running")
+    query = sa.select(tables.reductions).where(tables.UNDONE, tables.reductions.c.status == "running")
     return [row for row in archive.registry.rows(query) if owner_of(row).is_alive()]
 
 

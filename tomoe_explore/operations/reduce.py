@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +17,9 @@ from tomoe_explore.archive import Archive, open_archive
 from tomoe_explore.data import Exposure
 from tomoe_explore.errors import NotFoundError
 from tomoe_explore.operations.executors import each, open_executor
-from tomoe_explore.operations.film import Task, work_on
+from tomoe_explore.operations.film import Publication, Task, publish, work_on
 from tomoe_explore.operations.progress import Watcher, watching
-from tomoe_explore.operations.run import Outcome, Run, failure
+from tomoe_explore.operations.run import Outcome, Run, Worked, failure
 from tomoe_explore.operations.stars import refcat_to_use
 from tomoe_explore.reduction.recipe import Parameters
 
@@ -83,6 +87,7 @@ def reduce(
     stars = refcat_to_use(archive, refcat) if any(exposure.kind == "object" for _, exposure in headers) else None
     tasks = [Task(path, e, archive, stars, parameters, force) for path, e in headers]
     outcomes = _work(tasks, unreadable, ("dark", "flat", "object"), executor, progress=progress)
+    archive.list_files({exposure.night for _, exposure in headers if exposure.kind == "object"})
     return Run(tuple(outcomes), time.perf_counter() - start)
 
 
@@ -157,12 +162,43 @@ def _work(
             chosen = [task for task in tasks if task.exposure.kind == kind]
             if chosen:
                 watcher.step(_STEPS[kind])
-            for outcome in each(pool, work_on, chosen, failed=_lost):
-                outcomes.append(outcome)
-                watcher.film(outcome)
+            with closing(_worked(pool, chosen)) as worked:
+                for outcome in worked:
+                    outcomes.append(outcome)
+                    watcher.film(outcome)
     return outcomes
 
 
-def _lost(task: Task, error: BaseException) -> Outcome:
-    e = task.exposure
-    return failure(Outcome(str(task.path), "failed", e.kind, e.exposure_id, e.detector_id), error)
+def _worked(pool: Executor | None, tasks: Sequence[Task]) -> Generator[Outcome]:
+    """Outcomes of films; those of the sky once all films of their exposure have ended, and it is published."""
+    left: Counter[int | None] = Counter(task.exposure.exposure_id for task in tasks)
+    staged: dict[int | None, list[Worked]] = {}
+    complete: set[int | None] = set()
+    queue: deque[Task | Publication] = deque(tasks)
+    try:
+        with closing(each(pool, work_on, queue, failed=_lost)) as results:
+            for film in chain.from_iterable(results):
+                exposure_id = film.outcome.exposure_id
+                if exposure_id in complete:
+                    yield film.outcome
+                    continue
+                left[exposure_id] -= 1
+                if film.staged is not None:
+                    staged.setdefault(exposure_id, []).append(film)
+                else:
+                    yield film.outcome
+                if not left[exposure_id] and exposure_id in staged:
+                    complete.add(exposure_id)
+                    queue.appendleft(Publication(tasks[0].archive, tuple(staged.pop(exposure_id))))
+    finally:  # the run was ended: what is not published is free for the next one
+        waiting = [film for work in queue if isinstance(work, Publication) for film in work.films]
+        for film in chain(waiting, *staged.values()):
+            if film.staged is not None:
+                tasks[0].archive.let_go(film.staged)
+
+
+def _lost(work: Task | Publication, error: BaseException) -> tuple[Worked, ...]:
+    if isinstance(work, Publication):  # a process died, and with it its pool: this one is left
+        return publish(work)
+    e = work.exposure
+    return (Worked(failure(Outcome(str(work.path), "failed", e.kind, e.exposure_id, e.detector_id), error)),)

@@ -13,6 +13,8 @@ from tomoe_explore.errors import TomoeError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tomoe_explore.archive.stage import Staged
+
 Status = Literal["done", "skipped", "failed"]
 _STATES: tuple[Status, ...] = ("done", "skipped", "failed")
 _SHOWN = 20  # failures listed one by one
@@ -54,6 +56,14 @@ class Outcome:
     message: str = ""
     traceback: str = ""
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What came of work on a film; ``staged`` if its exposure must be published still."""
+
+    outcome: Outcome
+    staged: Staged | None = None
 
 
 def failure(outcome: Outcome, error: BaseException) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable
+from itertools import chain
 
 from tomoe_explore.operations.watch.arrivals import Arrival
 
@@ -24,6 +25,11 @@ class Backlog:
 
     def __len__(self) -> int:
         return len(self._ready) + len(self._later)
+
+    @property
+    def exposures(self) -> set[int]:
+        """Exposures with films that wait."""
+        return {a.exposure.exposure_id for a in chain(self._ready, (later for _, later in self._later))}
 
     def add(self, arrival: Arrival) -> None:
         """A film to be worked on."""

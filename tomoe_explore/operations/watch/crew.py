@@ -1,8 +1,9 @@
-"""Who works? Some processes with one film each, so that one that dies is known by its film and replaced."""
+"""Who works? Some processes, each with one film or exposure, so that one that dies is known by it and replaced."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +11,23 @@ from pathlib import Path
 from tomoe_explore.archive import Archive
 from tomoe_explore.data import Exposure
 from tomoe_explore.operations.executors import processes
-from tomoe_explore.operations.run import Outcome, failure
+from tomoe_explore.operations.run import Outcome, Worked, failure
 from tomoe_explore.operations.watch.arrivals import Arrival
 
 
 @dataclass(frozen=True)
 class Work:
-    """A film under way."""
+    """A film, or the films of an exposure that are published, under way."""
 
-    arrival: Arrival
+    arrivals: tuple[Arrival, ...]
     pool: ProcessPoolExecutor
     started: float
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        first = self.arrivals[0]
+        return first.path if len(self.arrivals) == 1 else f"exposure {first.exposure.exposure_id}"
 
 
 class Crew:
@@ -39,7 +46,7 @@ class Crew:
         self.workers = workers
         self._archive, self._refcat = archive, refcat
         self._idle = [processes(1) for _ in range(workers)]
-        self._busy: dict[Future[Outcome], Work] = {}
+        self._busy: dict[Future[tuple[Worked, ...]], Work] = {}
 
     @property
     def free(self) -> int:
@@ -53,34 +60,40 @@ class Crew:
 
     def submit(self, arrival: Arrival) -> None:
         """Give a film to a free process."""
-        given = (Path(arrival.path), arrival.exposure, self._archive, self._refcat)
+        self._submit((arrival,), _reduce, Path(arrival.path), arrival.exposure, self._archive, self._refcat)
+
+    def publish(self, films: Mapping[Arrival, Worked]) -> None:
+        """Let a free process publish staged films of an exposure."""
+        self._submit(tuple(films), _publish, self._archive, tuple(films.values()))
+
+    def _submit(self, arrivals: tuple[Arrival, ...], work: Callable[..., tuple[Worked, ...]], *given: object) -> None:
         pool = self._idle.pop()
         try:
-            future = pool.submit(_reduce, *given)
+            future = pool.submit(work, *given)
         except BrokenExecutor:  # it died while it had nothing to do
             pool = processes(1)
-            future = pool.submit(_reduce, *given)
-        self._busy[future] = Work(arrival, pool, time.monotonic())
+            future = pool.submit(work, *given)
+        self._busy[future] = Work(arrivals, pool, time.monotonic())
 
-    def wait(self, timeout_s: float) -> list[tuple[Arrival, Outcome | None]]:
-        """Films that are ended, and what came of them: None if the process died of it."""
+    def wait(self, timeout_s: float) -> list[tuple[Arrival, Worked | None]]:
+        """Films whose work has ended, and what came of them: None if the process died of it."""
         if not self._busy:
             time.sleep(timeout_s)
             return []
-        ended: list[tuple[Arrival, Outcome | None]] = []
+        ended: list[tuple[Arrival, Worked | None]] = []
         for future in wait(self._busy, timeout_s, return_when=FIRST_COMPLETED).done:
             work = self._busy.pop(future)
             error = future.exception()
-            outcome = None
+            films: Sequence[Worked | None] = [None] * len(work.arrivals)
             if error is None:
-                outcome = future.result()
+                films = future.result()
                 self._idle.append(work.pool)
             else:
                 work.pool.shutdown(wait=False, cancel_futures=True)
                 self._idle.append(processes(1))
                 if not isinstance(error, BrokenExecutor):
-                    outcome = failure(_outcome(work.arrival), error)
-            ended.append((work.arrival, outcome))
+                    films = [Worked(failure(_outcome(arrival), error)) for arrival in work.arrivals]
+            ended += zip(work.arrivals, films, strict=True)
         return ended
 
     def __enter__(self) -> Crew:
@@ -91,11 +104,17 @@ class Crew:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _reduce(path: Path, exposure: Exposure, archive: Archive, refcat: Path) -> Outcome:
+def _reduce(path: Path, exposure: Exposure, archive: Archive, refcat: Path) -> tuple[Worked, ...]:
     # only the workers load the compiled recipe: the watch itself stays small
     from tomoe_explore.operations.film import Task, work_on
 
     return work_on(Task(path, exposure, archive, refcat))
+
+
+def _publish(archive: Archive, films: tuple[Worked, ...]) -> tuple[Worked, ...]:
+    from tomoe_explore.operations.film import Publication, publish
+
+    return publish(Publication(archive, films))
 
 
 def _outcome(arrival: Arrival) -> Outcome:

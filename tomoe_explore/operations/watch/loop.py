@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tomoe_explore.operations.stars import StrPath, refcat_to_use
 from tomoe_explore.operations.watch.arrivals import Arrival, Arrivals, Refused
 from tomoe_explore.operations.watch.backlog import Backlog
 from tomoe_explore.operations.watch.crew import Crew
+from tomoe_explore.operations.watch.gathering import Gathering
 from tomoe_explore.operations.watch.report import Report
 from tomoe_explore.operations.watch.tally import Tally
 
@@ -39,6 +41,8 @@ class Settings:
         How long a file must be unchanged before it is read, s.
     min_free_bytes : float
         With less space free in the archive, the watch waits.
+    gather_s : float
+        An exposure is complete, and published, after so long without another film or when a newer one comes, s.
     once : bool
         Whether to end when all that is there is done.
     night_over_s : float
@@ -55,13 +59,14 @@ class Settings:
     interval_s: float = 2.0
     settle_s: float = 2.0
     min_free_bytes: float = 1e9
+    gather_s: float = 10.0
     once: bool = False
     night_over_s: float = 3600.0
 
     def __post_init__(self) -> None:
         if not self.interval_s > 0:
             raise ParameterError(f"interval_s must be positive, got {self.interval_s}")
-        for name in ("settle_s", "min_free_bytes", "night_over_s"):
+        for name in ("settle_s", "gather_s", "min_free_bytes", "night_over_s"):
             if not getattr(self, name) >= 0:
                 raise ParameterError(f"{name} must not be negative, got {getattr(self, name)}")
 
@@ -131,6 +136,7 @@ class _Watch:
         self._settings, self._report = settings, report
         self._arrivals = Arrivals(directory, archive, settings.settle_s)
         self._backlog = Backlog()
+        self._gathering = Gathering(settings.gather_s)
         self._free_bytes: int | None = None
         self._pause_s, self._probe_at = _FIRST_PAUSE_S, 0.0
         self._strikes: Counter[str] = Counter()
@@ -153,10 +159,11 @@ class _Watch:
                     self._collect(crew, stopping=False)
                     report.state(workers, **self._numbers(crew))
                 reason = "all is done" if self._settings.once and not stop() else "stopped"
-                while crew.under_way:
+                while crew.under_way or self._publish(crew, time.monotonic(), at_once=True):
                     self._collect(crew, stopping=True)
                     report.state(workers, **self._numbers(crew))
             finally:
+                self._let_go()
                 report.stop(reason, workers, sorted(self._arrivals.incomplete), **self._numbers(crew))
         return report.tally
 
@@ -170,6 +177,7 @@ class _Watch:
                     report.film(failure(Outcome(found.path, "failed"), found.error))
                 else:
                     self._backlog.add(found)
+                    self._gathering.arrived(found, now)
         except OSError as error:
             report.wait_for("directory", f"{self._directory} cannot be read: {error.strerror or error}")
         except ArchiveError as error:
@@ -208,19 +216,39 @@ class _Watch:
             return
         most = 1 if "archive" in waiting_for else crew.workers  # one film tries whether the archive takes it
         while crew.free and len(crew.under_way) < most:
-            under_way = [work.arrival for work in crew.under_way]
+            if self._publish(crew, now, at_once=self._settings.once):
+                continue
+            under_way = [arrival for work in crew.under_way for arrival in work.arrivals]
             arrival = self._backlog.take(now, under_way, after_night=self._arrivals.unread_night)
             if arrival is None:
                 return
             if self._arrivals.is_unchanged(arrival, now):
                 crew.submit(arrival)
 
+    def _publish(self, crew: Crew, now: float, *, at_once: bool) -> bool:
+        """Whether there was an exposure to be published."""
+        busy = {arrival.exposure.exposure_id for work in crew.under_way for arrival in work.arrivals}
+        films = self._gathering.take(now, busy | self._backlog.exposures, at_once=at_once)
+        if films is not None:
+            crew.publish(films)
+        return films is not None
+
+    def _let_go(self) -> None:
+        """Films of exposures that are not complete are done again by the next watch."""
+        for film in self._gathering.take_rest():
+            if film.staged is not None:
+                with suppress(TomoeError):
+                    self._archive.let_go(film.staged)
+
     def _collect(self, crew: Crew, *, stopping: bool) -> None:
-        for arrival, outcome in crew.wait(min(_TICK_S, self._settings.interval_s)):
+        for arrival, film in crew.wait(min(_TICK_S, self._settings.interval_s)):
             now = self._last_film = time.monotonic()
-            if outcome is None:
+            outcome = film.outcome if film else None
+            if film is None or outcome is None:
                 if not stopping:  # when the whole process group is told to end, films are given up, not failed
                     self._died(arrival)
+            elif film.staged is not None:
+                self._gathering.add(arrival, film, now)
             elif outcome.error_kind == "reserved":
                 if self._settings.once:
                     self._report.film(outcome)
@@ -276,11 +304,11 @@ class _Watch:
     def _nothing_left(self, crew: Crew) -> bool:
         if self._report.waiting_for:
             return True
-        return not (self._arrivals.n_waiting or len(self._backlog) or crew.under_way)
+        return not (self._arrivals.n_waiting or len(self._backlog) or crew.under_way or len(self._gathering))
 
     def _numbers(self, crew: Crew) -> dict[str, Any]:
         now = time.monotonic()
-        under_way = [{"film": w.arrival.path, "seconds": round(now - w.started, 1)} for w in crew.under_way]
+        under_way = [{"film": w.name, "seconds": round(now - w.started, 1)} for w in crew.under_way]
         return {
             "backlog": len(self._backlog) + self._arrivals.n_waiting, "incomplete": len(self._arrivals.incomplete),
             "under_way": under_way, "disk_free_bytes": self._free_bytes,

@@ -1,0 +1,232 @@
+"""An exposure becomes visible: its films' tables merged to one file each, synced, renamed, registered in one go.
+
+Readers see the parts and reductions that the registry names as current, and its last transaction here changes them all
+at once. What comes before may be cut off at any point: it leaves files that nobody sees, and records that say
+``running`` by a process that is gone, whose films are done again.
+
+Two processes may publish films of one exposure at the same time. Each writes files of its own generation from the parts
+that it found current; the second one to finish finds them replaced, and merges again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from tomoe_explore import schema
+from tomoe_explore.archive import registry as tables
+from tomoe_explore.archive import sky
+from tomoe_explore.archive.layout import PART_TABLES, Layout, exposure_part_id
+from tomoe_explore.archive.manifest import write_manifests
+from tomoe_explore.archive.owner import Owner, this_process
+from tomoe_explore.archive.registry import Registry
+from tomoe_explore.archive.reserve import hold, now, release
+from tomoe_explore.archive.stage import STACK_FILE, Staged
+from tomoe_explore.archive.staging import Staging, discard, discard_staged, remove, staging_of
+from tomoe_explore.archive.table_file import read_staged, rows_of_reduction, write_part
+from tomoe_explore.errors import ArchiveError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: So often is an exposure merged anew because another process was faster.
+ATTEMPTS = 20
+
+Row = dict[str, Any]
+
+_r, _p = tables.reductions.c, tables.parts.c
+_CURRENT_PARTS = sa.select(tables.parts).where(_p.exposure_id == sa.bindparam("of"), _p.replaced.is_(None))
+_CURRENT_REDUCTIONS = sa.select(tables.reductions).where(_r.exposure_id == sa.bindparam("of"), tables.CURRENT)
+_RUNNING = sa.select(_r.reduction_id, _r.started).where(
+    _r.reduction_id.in_(sa.bindparam("these", expanding=True)), _r.status == "running"
+)
+_SET_OWNER = sa.update(tables.reductions).where(_r.reduction_id.in_(sa.bindparam("these", expanding=True)))
+_FINISH = sa.update(tables.reductions).where(_r.reduction_id == sa.bindparam("this"))
+# one current reduction a detector and exposure, whichever file it came from: a compressed copy doubles nothing
+_SUPERSEDE = sa.update(tables.reductions).where(
+    _r.exposure_id == sa.bindparam("of"), _r.detector_id == sa.bindparam("detector"),
+    _r.reduction_id != sa.bindparam("this"), tables.CURRENT,
+)  # fmt: skip
+_CARRY = sa.update(tables.reductions).where(_r.reduction_id.in_(sa.bindparam("these", expanding=True)))
+_REPLACE = sa.update(tables.parts).where(_p.part_id.in_(sa.bindparam("these", expanding=True)))
+_NEXT = sa.update(tables.exposures).where(tables.exposures.c.exposure_id == sa.bindparam("of"))
+_GENERATION = sa.select(tables.exposures.c.generation).where(tables.exposures.c.exposure_id == sa.bindparam("of"))
+_OWNERS = sa.select(_r.owner_host, _r.owner_pid, _r.owner_started).where(
+    _r.exposure_id == sa.bindparam("of"), _r.status == "running"
+)
+_PATHS = sa.select(_p.path).where(_p.exposure_id == sa.bindparam("of"))
+_KNOWN_SETTINGS = sa.select(tables.settings.c.checksum).where(tables.settings.c.checksum == sa.bindparam("this"))
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """An exposure as it was found, its current parts and reductions, and the generation that shall follow."""
+
+    night: str
+    exposure_id: int
+    generation: int
+    staged: Sequence[Staged]  # what shall be published
+    parts: Sequence[sa.RowMapping]
+    carried: Sequence[Row]  # the reductions that stay
+
+
+def publish(registry: Registry, layout: Layout, staged: Sequence[Staged]) -> list[Staged]:
+    """Publish staged reductions of one exposure; see `Archive.publish`."""
+    if len({item.place.exposure_id for item in staged}) != 1:
+        raise ArchiveError("the films of one exposure are published together, and no others")
+    for item in staged:
+        hold(registry, item.place.reduction_id, item)
+    left = list(staged)
+    try:
+        for _ in range(ATTEMPTS):
+            claim = _claim(registry, left)
+            left = list(claim.staged)
+            if not left or _try(registry, layout, claim):
+                break
+        else:
+            raise ArchiveError(f"exposure {claim.exposure_id} could not be published: others changed it all the time")
+    except BaseException:
+        _give_up(registry, layout, left)
+        raise
+    for item in left:
+        release(registry, item.place.reduction_id)
+        discard_staged(layout, item.place)
+    if left:
+        with suppress(ArchiveError):  # all is published; what this leaves undone the next one does, or a rerun
+            _sweep(registry, layout, claim)
+            write_manifests(registry, layout, claim.night)
+    return [item for item in staged if item not in left]
+
+
+def _give_up(registry: Registry, layout: Layout, staged: Sequence[Staged]) -> None:
+    """Remove the files of reductions that are not registered, and not another process's by now."""
+    try:
+        with registry.reading() as connection:
+            mine = _mine(connection, staged)
+    except ArchiveError:  # nobody can tell; what is left is done again or swept up
+        return
+    for item in mine:
+        discard(layout, item.place)
+
+
+def _mine(connection: sa.Connection, staged: Sequence[Staged]) -> list[Staged]:
+    """Those that no other process has taken over, or given up."""
+    found = connection.execute(_RUNNING, {"these": [item.place.reduction_id for item in staged]})
+    running = {row.reduction_id: row.started for row in found}
+    return [item for item in staged if running.get(item.place.reduction_id) == item.started]
+
+
+def _claim(registry: Registry, staged: Sequence[Staged]) -> _Claim:
+    """Take the reductions for this process, and a generation; see what the exposure has."""
+    place, owner = staged[0].place, this_process()
+    of = {"of": place.exposure_id}
+    with registry.writing() as connection:
+        mine = _mine(connection, staged)
+        ids, detectors = [item.place.reduction_id for item in mine], {item.place.detector_id for item in mine}
+        holder = {"owner_host": owner.host, "owner_pid": owner.pid, "owner_started": owner.started}
+        connection.execute(_SET_OWNER.values(**holder), {"these": ids})
+        generation = int(connection.execute(_GENERATION, of).scalar_one()) + 1
+        connection.execute(_NEXT, of | {"generation": generation})
+        parts = connection.execute(_CURRENT_PARTS, of).mappings().all()
+        current = connection.execute(_CURRENT_REDUCTIONS, of).mappings().all()
+    carried = [dict(row) for row in current if row["detector_id"] not in detectors]
+    return _Claim(place.night, place.exposure_id, generation, mine, parts, carried)
+
+
+def _sweep(registry: Registry, layout: Layout, claim: _Claim) -> None:
+    """Remove what killed processes left of earlier generations, unless somebody works on the exposure now."""
+    with registry.reading() as connection:
+        owners = connection.execute(_OWNERS, {"of": claim.exposure_id}).all()
+        named = {layout.root / path for path in connection.execute(_PATHS, {"of": claim.exposure_id}).scalars()}
+    if any(Owner(*owner).is_alive() for owner in owners):
+        return
+    for generation in range(1, claim.generation):
+        shutil.rmtree(layout.staging(_name(claim.exposure_id, generation)), ignore_errors=True)
+        files = [layout.part(k, claim.night, exposure_part_id(k, claim.exposure_id, generation)) for k in PART_TABLES]
+        remove({layout.root / file for file in files} - named)
+
+
+def _name(exposure_id: int, generation: int) -> str:
+    """Of the staging directory of an exposure."""
+    return f"{exposure_id:08d}-g{generation:03d}"
+
+
+def _try(registry: Registry, layout: Layout, claim: _Claim) -> bool:
+    """Merge, put in place, register; False if the exposure was changed meanwhile, and nothing is done."""
+    merged: list[Row] = []
+    done = False
+    try:
+        with staging_of(layout, _name(claim.exposure_id, claim.generation)) as staging:
+            merged += [part for kind in PART_TABLES if (part := _merge(layout, staging, kind, claim))]
+            for item in claim.staged:
+                if (stack := item.file(layout, STACK_FILE)).exists():  # else an earlier try has put it in place
+                    staging.take(stack, layout.stack(item.place))
+            staging.publish()
+            done = _register(registry, claim, merged)
+    finally:
+        if not done:
+            remove(layout.root / part["path"] for part in merged)
+    return done
+
+
+def _merge(layout: Layout, staging: Staging, kind: str, claim: _Claim) -> Row | None:
+    """The file with an exposure's rows of a table, its films along HEALPix; None if there are no rows."""
+    counted = f"n_{kind}"
+    sources: list[tuple[Row, int, Staged | None]] = [
+        (item.record, item.place.reduction_id, item) for item in claim.staged if item.record[counted]
+    ]
+    sources += [(row, row["reduction_id"], None) for row in claim.carried if row[counted]]
+    if not sources:
+        return None
+    old = [layout.root / part["path"] for part in claim.parts if part["kind"] == kind]
+
+    def films() -> Iterator[pa.Table]:
+        for _row, reduction_id, item in sorted(sources, key=lambda source: (_along_sky(source[0]), source[1])):
+            yield read_staged(item.file(layout, f"{kind}.arrow")) if item else rows_of_reduction(old, reduction_id)
+
+    part_id = exposure_part_id(kind, claim.exposure_id, claim.generation)
+    file = staging.write(
+        layout.part(kind, claim.night, part_id), lambda path: write_part(films(), schema.TABLES[kind].arrow, path)
+    )
+    return {
+        "part_id": part_id, "kind": kind, "night": claim.night, "exposure_id": claim.exposure_id, "cell": None,
+        "generation": claim.generation, "path": file.path.as_posix(), "checksum": file.checksum, "bytes": file.bytes,
+        "n_rows": sum(int(row[counted]) for row, *_ in sources), "replaced": None,
+    }  # fmt: skip
+
+
+def _along_sky(record: Row) -> int:
+    """Films follow each other as their centres do along HEALPix."""
+    return -1 if record["ra"] is None else int(sky.healpix_29([record["ra"]], [record["dec"]])[0])
+
+
+def _register(registry: Registry, claim: _Claim, merged: Sequence[Row]) -> bool:
+    """Change what readers see, if the exposure is still as it was claimed."""
+    of, when = {"of": claim.exposure_id}, now()
+    before = {part["part_id"] for part in claim.parts}
+    with registry.writing() as connection:
+        if {part["part_id"] for part in connection.execute(_CURRENT_PARTS, of).mappings()} != before:
+            return False
+        if len(_mine(connection, claim.staged)) < len(claim.staged):
+            return False
+        for item in claim.staged:
+            this = item.place.reduction_id
+            connection.execute(
+                _SUPERSEDE, of | {"detector": item.place.detector_id, "this": this, "superseded_by": this}
+            )
+            if connection.execute(_KNOWN_SETTINGS, {"this": item.settings["checksum"]}).first() is None:
+                connection.execute(sa.insert(tables.settings), item.settings)
+        done = {"status": "done", "finished": when, "error": None, "error_kind": None, "generation": claim.generation}
+        connection.execute(_FINISH, [{"this": i.place.reduction_id, **done, **i.record} for i in claim.staged])
+        connection.execute(
+            _CARRY.values(generation=claim.generation), {"these": [r["reduction_id"] for r in claim.carried]}
+        )
+        connection.execute(_REPLACE.values(replaced=when), {"these": sorted(before)})
+        if merged:
+            connection.execute(sa.insert(tables.parts), merged)
+    return True
