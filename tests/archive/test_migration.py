@@ -78,13 +78,10 @@ def _in_old_words(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[
 
 
 def contents(archive: Archive) -> dict[str, list[dict[str, Any]]]:
+    found = sa.MetaData()
     with archive.registry.reading(any_revision=True) as connection:
-        names = sa.inspect(connection).get_table_names()
-        return {
-            table.name: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
-            for table in registry.metadata.sorted_tables
-            if table.name in names
-        }
+        found.reflect(connection)
+        return {t.name: [dict(row) for row in connection.execute(sa.select(t)).mappings()] for t in found.sorted_tables}
 
 
 def differences(connection: sa.Connection) -> list[Any]:

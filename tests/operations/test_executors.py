@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -30,12 +31,23 @@ def lost(item: int, error: BaseException) -> int:
 @pytest.mark.parametrize("executor", [None, 1])
 def test_each_item_has_a_result(executor: int | None) -> None:
     with open_executor(executor) as pool:
-        assert sorted(each(pool, square, range(200), failed=lost)) == [n * n for n in range(200)]
+        assert sorted(each(pool, square, deque(range(200)), failed=lost)) == [n * n for n in range(200)]
+
+
+@pytest.mark.parametrize("executor", [None, 1])
+def test_more_items_may_come(executor: int | None) -> None:
+    items, found = deque([3]), []
+    with open_executor(executor) as pool:
+        for result in each(pool, square, items, failed=lost):
+            found.append(result)
+            if result < 100:
+                items.append(result)
+    assert found == [9, 81, 6561]
 
 
 def test_dead_workers_are_failures() -> None:
     with open_executor(1) as pool:
-        assert list(each(pool, die, range(5), failed=lost)) == [-1] * 5
+        assert list(each(pool, die, deque(range(5)), failed=lost)) == [-1] * 5
 
 
 def test_workers_end_with_a_parent_that_is_killed() -> None:
@@ -72,7 +84,7 @@ def test_the_queue_stays_short() -> None:
             return future
 
     with Counting(1) as pool:
-        assert len(list(each(pool, square, range(1000), failed=lost))) == 1000
+        assert len(list(each(pool, square, deque(range(1000)), failed=lost))) == 1000
     assert Counting.most <= _QUEUE
 
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from tomoe_explore import raw
 from tomoe_explore.archive import Archive
 from tomoe_explore.archive import registry as tables
+from tomoe_explore.archive.layout import exposure_part_id
 from tomoe_explore.cli import app
 from tomoe_explore.errors import ArchiveError
 from tomoe_explore.operations import doctor
@@ -33,8 +34,8 @@ def litter(archive: Archive) -> list[Path]:
     stack = Path(archive.search(product="stack")["path"].iloc[0])
     left = [
         archive.root / "stacks/2020-08-14/00399999/v001/sTMQ1202008140039999912.fits",
-        archive.root / "tables/sources/2020-08-14/00399999/sources-399999112001.parquet",
-        archive.root / "staging/399999112001/frames-399999112001.parquet",
+        archive.root / "tables/sources/2020-08-14/sources-00399999-g001.parquet",
+        archive.root / "staging/399999112001/frames.arrow",
         archive.root / "masters/2020-08-14/dark-112-20200814-00000000.fits",
         stack.with_name("copy.fits"),
     ]
@@ -61,7 +62,7 @@ def test_orphans_are_named_listed_and_only_they_deleted(archive: Archive) -> Non
     left = litter(archive)
     (note,) = (c for c in doctor.examine(archive, deep=True) if c.name == "orphans")
     assert note.status == "note"
-    assert "sources-399999112001.parquet" in note.text
+    assert "sources-00399999-g001.parquet" in note.text
     command = ["doctor", "--repair", "--archive", str(archive.root), "--json"]
     listed = json.loads(CliRunner().invoke(app, command).stdout)
     assert (listed["orphans"], listed["deleted"]) == ([str(path) for path in left], False)
@@ -77,15 +78,17 @@ def test_what_is_under_way_is_none(archive: Archive) -> None:
     (exposure, path) = _a_film(archive)
     reservation = archive.begin(exposure, path, force=True)
     assert reservation is not None
-    under_way = [archive.root / p for p in archive.layout.of_reduction(reservation.place)[:2]]
-    under_way.append(archive.layout.staging(reservation.reduction_id) / "frames.parquet")
+    part_id = exposure_part_id("photometry", exposure.exposure_id, 7)
+    under_way = [archive.root / archive.layout.stack(reservation.place)]
+    under_way.append(archive.root / archive.layout.part("photometry", exposure.night, part_id))
+    under_way.append(archive.layout.staging(reservation.reduction_id) / "frames.arrow")
     under_way.append(archive.root / "masters/2020-08-14/dark-being-written.fits")
     for file in under_way:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"under way")
     assert orphans(archive) == []
-    archive.fail(reservation, ValueError("given up"))  # removes its files, but the master's
-    assert orphans(archive) == []
+    archive.fail(reservation, ValueError("given up"))  # removes what is its own, not the master's or the exposure's
+    assert orphans(archive) == under_way[1:2]
     with archive.registry.writing() as connection:  # as if its process had been killed
         connection.execute(
             sa.update(tables.reductions)

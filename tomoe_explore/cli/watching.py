@@ -26,6 +26,9 @@ def watch(
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes.")] = 1,
     interval: Annotated[float, typer.Option(metavar="S", help="Seconds between two looks at DIR.")] = 2.0,
     settle: Annotated[float, typer.Option(metavar="S", help="A file must be unchanged for so long, s.")] = 2.0,
+    gather: Annotated[
+        float, typer.Option(metavar="S", help="An exposure is complete after so long without another film, s.")
+    ] = 10.0,
     once: Annotated[bool, typer.Option("--once", help="End when all that is there is done.")] = False,
     min_free: Annotated[float, typer.Option(metavar="GB", help="Wait while less is free in the archive.")] = 1.0,
     log: Annotated[
@@ -64,7 +67,7 @@ def watch(
         return
     if directory is None:
         raise ParameterError("DIR is missing: the directory where films arrive (or --check FILE)")
-    settings = Settings(interval, settle, min_free * 1e9, once)
+    settings = Settings(interval, settle, min_free * 1e9, gather, once)
     home = opened(archive)
     told = Log(log)
     report = Report(

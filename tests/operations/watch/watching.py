@@ -36,7 +36,8 @@ class Watching:
         self.log_file.unlink(missing_ok=True)
         command = [
             Path(sys.executable).with_name("tomoe"), "--archive", archive, "watch", raw, "--refcat", refcat,
-            "--settle", 0.4, "--interval", 0.1, "--log", self.log_file, "--health", self.health_file, *options,
+            "--settle", 0.4, "--interval", 0.1, "--gather", 0.5, "--log", self.log_file, "--health", self.health_file,
+            *options,
         ]  # fmt: skip
         self.process = subprocess.Popen(
             [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
