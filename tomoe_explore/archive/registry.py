@@ -282,7 +282,7 @@ class Registry:
             If the registry cannot be read, or is of a later revision, or one too old.
         """
         with self._transaction() as connection:
-            if self._revision is None:
+            if self._revision is None or self._revision < OLDEST_READ:  # an old one may have been migrated meanwhile
                 self._revision = self._known(connection)
             if self._revision < OLDEST_READ and not any_revision:
                 raise ArchiveError(f"{self._older()} reads: `tomoe init` makes a backup and migrates it")
