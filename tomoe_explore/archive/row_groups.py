@@ -1,0 +1,295 @@
+"""Reads that open only the row groups they need: what each group holds is remembered from the files' footers.
+
+A file of a table never changes under its path. So the least and greatest value of each row group are looked up once,
+kept as arrays, and a selection is tried on these before any file is opened.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from tomoe_explore.errors import ArchiveError, ParameterError
+
+Kept = TypeVar("Kept")
+Ids = tuple[int, ...] | None
+
+#: Row groups whose bounds are kept (some 100 bytes each), and whose whole footers are (15 kB each).
+_BOUNDS_KEPT, _FOOTERS_KEPT = 1_000_000, 8_192
+
+#: Row groups that a thread reads and filters at once, and from how many on there are threads at all.
+_AT_ONCE = 16
+
+#: Columns of a selection that are not named like its field.
+_RANGES = ("healpix_29", "mjd")
+
+
+class _Cache(Generic[Kept]):
+    """What was made last of each file, bounded by row groups; a file made anew under its path is noticed."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept: OrderedDict[str, tuple[tuple[int, int, int], Kept, int]] = OrderedDict()
+        self._groups = 0
+        self._lock = threading.Lock()
+
+    def get(self, path: Path, make: Callable[[Path], tuple[Kept, int]]) -> Kept:
+        """What ``make`` gave for this file, with its number of row groups."""
+        name, stat = os.fspath(path), os.stat(path)
+        key = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        with self._lock:
+            found = self._kept.get(name)
+            if found is not None and found[0] == key:
+                self._kept.move_to_end(name)
+                return found[1]
+        made, groups = make(path)
+        with self._lock:
+            old = self._kept.pop(name, None)
+            self._kept[name] = (key, made, groups)
+            self._groups += groups - (old[2] if old else 0)
+            while self._groups > self._limit and len(self._kept) > 1:
+                self._groups -= self._kept.popitem(last=False)[1][2]
+        return made
+
+
+class Footer:
+    """What the footer of a Parquet file says of its row groups.
+
+    Attributes
+    ----------
+    n_rows : ndarray of int64
+        Rows of each row group.
+    """
+
+    def __init__(self, path: Path) -> None:
+        metadata = _metadata(path)
+        self._path = path
+        self._bounds: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
+        self.n_rows = np.array([metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)], np.int64)
+
+    def bounds(self, column: str) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Least and greatest value of a column in each row group; where that is not known, of its type.
+
+        Raises
+        ------
+        ParameterError
+            If the file has no such column.
+        """
+        if column not in self._bounds:
+            self._bounds[column] = _read_bounds(_metadata(self._path), column)
+        return self._bounds[column]
+
+
+def _read_bounds(metadata: pq.FileMetaData, column: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    names = metadata.schema.names
+    if column not in names:
+        raise ParameterError(f"no column {column!r} to filter by; the file has {', '.join(names)}")
+    index = names.index(column)
+    floating = metadata.schema.column(index).physical_type in ("DOUBLE", "FLOAT")
+    dtype, low, high = (np.float64, -np.inf, np.inf) if floating else (np.int64, -(2**63), 2**63 - 1)
+    found = [metadata.row_group(g).column(index).statistics for g in range(metadata.num_row_groups)]
+    known = [s is not None and s.has_min_max for s in found]
+    return (
+        np.array([s.min if k else low for s, k in zip(found, known, strict=True)], dtype),
+        np.array([s.max if k else high for s, k in zip(found, known, strict=True)], dtype),
+    )
+
+
+def _new_footer(path: Path) -> tuple[Footer, int]:
+    made = Footer(path)
+    return made, len(made.n_rows)
+
+
+def _new_metadata(path: Path) -> tuple[pq.FileMetaData, int]:
+    made = pq.read_metadata(path)
+    return made, made.num_row_groups
+
+
+_footers: _Cache[Footer] = _Cache(_BOUNDS_KEPT)
+_whole_footers: _Cache[pq.FileMetaData] = _Cache(_FOOTERS_KEPT)
+
+
+def _metadata(path: Path) -> pq.FileMetaData:
+    return _whole_footers.get(path, _new_metadata)
+
+
+def footer(path: Path) -> Footer:
+    """The footer of a file, read once.
+
+    Raises
+    ------
+    OSError, pyarrow.ArrowInvalid
+        If the file cannot be read, or is no Parquet file.
+    """
+    return _footers.get(path, _new_footer)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows are wanted; None does not filter, and an empty tuple wants nothing.
+
+    Attributes
+    ----------
+    healpix_29 : tuple of (first, last)
+        Ranges ``first <= healpix_29 < last``, as `sky.cone_ranges` gives them.
+    mjd : tuple of (first, last)
+        Ranges ``first <= mjd < last``, d.
+    exposure_id, detector_id, reduction_id, source_id, mover_id, streak_id : tuple of int
+
+    Examples
+    --------
+    >>> Selection(exposure_id=(357754,), mjd=((59075.5, 59075.6),)).columns
+    ('mjd', 'exposure_id')
+    """
+
+    healpix_29: tuple[tuple[int, int], ...] | None = None
+    mjd: tuple[tuple[float, float], ...] | None = None
+    exposure_id: Ids = None
+    detector_id: Ids = None
+    reduction_id: Ids = None
+    source_id: Ids = None
+    mover_id: Ids = None
+    streak_id: Ids = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that are filtered by."""
+        return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
+
+    def groups(self, footer: Footer) -> NDArray[np.intp]:
+        """Row groups that may have wanted rows.
+
+        Raises
+        ------
+        ParameterError
+            If the file lacks a column that is filtered by.
+        """
+        maybe = footer.n_rows > 0
+        for column in self.columns:
+            low, high = footer.bounds(column)
+            maybe &= self._overlap(column, low, high)
+        return np.flatnonzero(maybe)
+
+    def mask(self, table: pa.Table) -> NDArray[np.bool_]:
+        """Which rows of a table are wanted."""
+        wanted = np.ones(table.num_rows, bool)
+        for column in self.columns:
+            values = table[column].to_numpy()
+            wanted &= self._overlap(column, values, values)
+        return wanted
+
+    def _overlap(self, column: str, low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether something wanted lies between ``low`` and ``high``, ends included."""
+        wanted = getattr(self, column)
+        if column in _RANGES:
+            ranges = np.array(sorted(wanted), np.int64 if column == "healpix_29" else np.float64).reshape(-1, 2)
+            last = np.maximum.accumulate(ranges[:, 1])  # ranges may overlap each other
+            k = np.searchsorted(last, low, side="right")  # the first that ends beyond ``low``
+            begins = np.append(ranges[:, 0], ranges[-1:, 0])
+            return (k < len(ranges)) & (begins[k] <= high) if len(ranges) else np.zeros(len(low), bool)
+        ids = np.unique(np.array(wanted, np.int64))
+        return np.searchsorted(ids, low, side="left") < np.searchsorted(ids, high, side="right")
+
+
+def count_rows(paths: Sequence[Path], selection: Selection) -> int:
+    """Rows of the row groups that may have wanted ones: at least as many as `read_rows` gives.
+
+    Raises
+    ------
+    ArchiveError
+        If a file cannot be read.
+    """
+    try:
+        known = [footer(path) for path in paths]
+    except (OSError, pa.ArrowInvalid) as error:
+        raise _unreadable("its footers", error) from error
+    return int(sum(f.n_rows[selection.groups(f)].sum() for f in known))
+
+
+def read_rows(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str], selection: Selection) -> pa.Table:
+    """Wanted rows of some files of a table, file by file.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    schema : pyarrow.Schema
+        Of the table, as in ``schema.TABLES``.
+    columns : sequence of str
+        Of which columns; they come in the schema's order.
+    selection : Selection
+        Of which rows.
+
+    Raises
+    ------
+    ArchiveError
+        If a file cannot be read.
+    """
+    target = pa.schema([field for field in schema if field.name in columns], metadata=schema.metadata)
+    read = [name for name in schema.names if name in columns or name in selection.columns]
+    work = partial(_read, names=read, schema=target, selection=selection)
+    try:
+        pieces = list(_pieces(paths, selection))
+        if len(pieces) < 2:
+            found = [work(piece) for piece in pieces]
+        else:
+            with ThreadPoolExecutor(min(len(pieces), os.cpu_count() or 1)) as pool:
+                found = list(pool.map(work, pieces))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise _unreadable(repr((schema.metadata or {}).get(b"table", b"").decode()), error) from error
+    return pa.concat_tables(found).combine_chunks() if found else target.empty_table()
+
+
+def _pieces(paths: Sequence[Path], selection: Selection) -> Iterator[list[tuple[Path, list[int]]]]:
+    """Row groups to read, a thread's share at a time: a part of a large file, or several small ones."""
+    piece: list[tuple[Path, list[int]]] = []
+    n = 0
+    for path in paths:
+        groups = selection.groups(footer(path)).tolist()
+        for k in range(0, len(groups), _AT_ONCE):
+            piece.append((path, groups[k : k + _AT_ONCE]))
+            n += len(piece[-1][1])
+            if n >= _AT_ONCE:
+                yield piece
+                piece, n = [], 0
+    if piece:
+        yield piece
+
+
+def _read(
+    piece: Sequence[tuple[Path, list[int]]], names: list[str], schema: pa.Schema, selection: Selection
+) -> pa.Table:
+    found = [schema.empty_table()]
+    for path, groups in piece:
+        with pq.ParquetFile(path, metadata=_metadata(path), pre_buffer=False) as file:
+            table = file.read_row_groups(groups, columns=names, use_threads=False)
+        missing = [name for name in names if name not in table.column_names]
+        if missing:
+            raise pa.ArrowInvalid(f"{path} has no columns {', '.join(missing)}")
+        wanted = selection.mask(table) if selection.columns else None
+        table = pa.Table.from_arrays([table[name] for name in schema.names], schema=schema)
+        found.append(table if wanted is None else _only(table, wanted))
+    return pa.concat_tables(found)
+
+
+def _only(table: pa.Table, wanted: NDArray[np.bool_]) -> pa.Table:
+    """The wanted rows; where they adjoin, as in a file in order they do, without a copy."""
+    index = np.flatnonzero(wanted)
+    if len(index) and index[-1] - index[0] + 1 == len(index):
+        return table.slice(index[0], len(index))
+    return table.take(pa.array(index))
+
+
+def _unreadable(what: str, error: Exception) -> ArchiveError:
+    return ArchiveError(f"table {what} cannot be read: {error}; `tomoe doctor` names what is missing")
