@@ -219,7 +219,7 @@ def count_rows(paths: Sequence[Path], selection: Selection) -> int:
 
 
 def read_rows(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str], selection: Selection) -> pa.Table:
-    """Wanted rows of some files of a table, file by file.
+    """Wanted rows of some files of a table, file by file, in as many chunks as they were read in.
 
     Parameters
     ----------
@@ -237,8 +237,7 @@ def read_rows(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str], 
         If a file cannot be read.
     """
     target = pa.schema([field for field in schema if field.name in columns], metadata=schema.metadata)
-    read = [name for name in schema.names if name in columns or name in selection.columns]
-    work = partial(_read, names=read, schema=target, selection=selection)
+    work = partial(_read, schema=target, selection=selection)
     try:
         pieces = list(_pieces(paths, selection))
         if len(pieces) < 2:
@@ -248,7 +247,7 @@ def read_rows(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str], 
                 found = list(pool.map(work, pieces))
     except (OSError, pa.ArrowInvalid) as error:
         raise _unreadable(repr((schema.metadata or {}).get(b"table", b"").decode()), error) from error
-    return pa.concat_tables(found).combine_chunks() if found else target.empty_table()
+    return pa.concat_tables(found) if found else target.empty_table()
 
 
 def _pieces(paths: Sequence[Path], selection: Selection) -> Iterator[list[tuple[Path, list[int]]]]:
@@ -267,28 +266,43 @@ def _pieces(paths: Sequence[Path], selection: Selection) -> Iterator[list[tuple[
         yield piece
 
 
-def _read(
-    piece: Sequence[tuple[Path, list[int]]], names: list[str], schema: pa.Schema, selection: Selection
-) -> pa.Table:
+def _read(piece: Sequence[tuple[Path, list[int]]], schema: pa.Schema, selection: Selection) -> pa.Table:
+    """Rows of some row groups: first what is filtered by, then the rest where something is wanted."""
     found = [schema.empty_table()]
     for path, groups in piece:
         with pq.ParquetFile(path, metadata=_metadata(path), pre_buffer=False) as file:
-            table = file.read_row_groups(groups, columns=names, use_threads=False)
-        missing = [name for name in names if name not in table.column_names]
-        if missing:
-            raise pa.ArrowInvalid(f"{path} has no columns {', '.join(missing)}")
-        wanted = selection.mask(table) if selection.columns else None
-        table = pa.Table.from_arrays([table[name] for name in schema.names], schema=schema)
-        found.append(table if wanted is None else _only(table, wanted))
+            missing = [name for name in schema.names if name not in file.schema.names]
+            if missing:
+                raise pa.ArrowInvalid(f"{path} has no columns {', '.join(missing)}")
+            if selection.columns:
+                keys = file.read_row_groups(groups, columns=list(selection.columns), use_threads=False)
+                wanted, groups = _without_empty(selection.mask(keys), groups, footer(path).n_rows)
+            else:
+                wanted = np.ones(0, bool)
+            if groups:
+                table = file.read_row_groups(groups, columns=schema.names, use_threads=False)
+                table = pa.Table.from_arrays([table[name] for name in schema.names], schema=schema)
+                found.append(_only(table, wanted) if selection.columns else table)
     return pa.concat_tables(found)
+
+
+def _without_empty(
+    wanted: NDArray[np.bool_], groups: list[int], n_rows: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], list[int]]:
+    """The mask and the list of row groups without those of which no row is wanted."""
+    length = n_rows[groups]
+    some = np.add.reduceat(wanted, np.cumsum(length) - length) > 0
+    return wanted[np.repeat(some, length)], [g for g, kept in zip(groups, some.tolist(), strict=True) if kept]
 
 
 def _only(table: pa.Table, wanted: NDArray[np.bool_]) -> pa.Table:
     """The wanted rows; where they adjoin, as in a file in order they do, without a copy."""
-    index = np.flatnonzero(wanted)
-    if len(index) and index[-1] - index[0] + 1 == len(index):
-        return table.slice(index[0], len(index))
-    return table.take(pa.array(index))
+    edges = np.flatnonzero(np.diff(wanted, prepend=False, append=False))
+    n = int(np.count_nonzero(wanted))
+    if 2 * n < len(wanted) or 8 * len(edges) > n:  # a copy lets the rest go
+        return table.take(pa.array(np.flatnonzero(wanted)))
+    runs = edges.reshape(-1, 2).tolist()
+    return pa.concat_tables([table.slice(first, last - first) for first, last in runs] or [table.slice(0, 0)])
 
 
 def _unreadable(what: str, error: Exception) -> ArchiveError:

@@ -45,7 +45,7 @@ def write_part(table: pa.Table, path: Path) -> None:
     keys = [name for name in _ORDER if name in columns]
     if not _sorted(table, keys):
         table = table.sort_by([(name, "ascending") for name in keys])
-    pq.write_table(table, path, **_options(table.schema))
+    pq.write_table(table, path, **write_options(table.schema))
 
 
 def _sorted(table: pa.Table, keys: list[str]) -> bool:
@@ -60,7 +60,7 @@ def _sorted(table: pa.Table, keys: list[str]) -> bool:
 
 
 @cache
-def _options(schema: pa.Schema) -> dict[str, Any]:
+def write_options(schema: pa.Schema) -> dict[str, Any]:
     """How `pyarrow.parquet.write_table` lays out the columns of a table."""
     names, per_frame = schema.names, {"source_id", "frame"} <= set(schema.names)
     repeats = [n for n in names if per_frame and n not in _MEASURED]
