@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tomoe_explore import schema
-from tomoe_explore.archive.row_groups import Footer, Selection, footer, read_rows
+from tomoe_explore.archive.row_groups import Footer, Selection, footer, read_rows, values
 from tomoe_explore.archive.table_file import write_options
 
 #: HEALPix order of the cells that photometry and sources are partitioned by.
@@ -62,20 +62,20 @@ def partitioned(table: str) -> bool:
 
 
 def cells_of(paths: Sequence[Path]) -> dict[int, list[Path]]:
-    """Cells that some files may have rows of, each with those files.
-
-    A row group says only what its first and last place are, so there may be cells without a row.
+    """Cells that some files have rows of, each with those files.
 
     Raises
     ------
-    OSError, pyarrow.ArrowInvalid
+    ArchiveError
         If a file cannot be read.
     """
     found: dict[int, list[Path]] = {}
     for path in paths:
-        low, high = footer(path).bounds("healpix_29")
-        spans = [np.arange(a, b + 1) for a, b in zip(low >> _SHIFT, high >> _SHIFT, strict=True)]
-        for cell in np.unique(np.concatenate(spans)).tolist() if spans else ():
+        low, high = (bound >> _SHIFT for bound in footer(path).bounds("healpix_29"))
+        # neighbours on the sky may be far apart in number: who wants to know what a group holds in between must look
+        wide = np.flatnonzero(low != high)
+        inside = values(path, "healpix_29", wide.tolist()) >> _SHIFT if len(wide) else low[:0]
+        for cell in np.unique(np.concatenate((low, high, inside))).tolist():
             found.setdefault(cell, []).append(path)
     return dict(sorted(found.items()))
 
@@ -123,10 +123,12 @@ def merge(
                 rows = _with_objects(rows, objects)
             rows = pa.concat_tables([left, _sorted(rows, by_place=cell is not None)])
             whole = rows.num_rows // group * group
-            writer.write_table(rows.slice(0, whole), row_group_size=group)
+            if whole:  # an empty table would become an empty row group
+                writer.write_table(rows.slice(0, whole), row_group_size=group)
             left = rows.slice(whole).take(pa.array(np.arange(rows.num_rows - whole)))  # a copy: the rest may go
             n_rows += whole
-        writer.write_table(left, row_group_size=group)
+        if left.num_rows:
+            writer.write_table(left)
     return n_rows + left.num_rows
 
 
@@ -146,21 +148,23 @@ def _equal_parts(footers: Sequence[Footer], key: str, within: tuple[int, int] | 
     """Ranges of a key with about equally many rows, as if they lay evenly between the bounds of their row groups."""
     bounds = [(*f.bounds(key), f.n_rows) for f in footers]
     low, high, n = (np.concatenate([b[k] for b in bounds]) if bounds else np.zeros(0, np.int64) for k in range(3))
+    inside = n > 0
     if within is not None:
-        inside = (high >= within[0]) & (low < within[1])
-        low, high, n = low[inside], high[inside], n[inside]
+        inside &= (high >= within[0]) & (low < within[1])
+    low, high, n = low[inside], high[inside], n[inside]
     if not len(low):
         return []
     begin, end = (int(low.min()), int(high.max()) + 1) if within is None else within
     density = n / (high - low + 1.0)
-    at = np.concatenate((low, high + 1)) - begin  # from here: float64 would not hold the index itself
-    order = np.argsort(at, kind="stable")
-    at, step = at[order], np.concatenate((density, -density))[order]
-    rows = np.concatenate(([0.0], np.cumsum(np.cumsum(step)[:-1] * np.diff(at))))
-    rows_in = np.interp([0.0, float(end - begin)], at, rows)
-    n_parts = max(1, int(np.ceil((rows_in[1] - rows_in[0]) / _AT_ONCE)))
-    shares = rows_in[0] + (rows_in[1] - rows_in[0]) * np.arange(1, n_parts) / n_parts
-    cuts = {int(cut) for cut in np.interp(shares, rows, at)}
+    # differences from here on: a float64 does not hold the index itself
+    at, k = np.unique(np.concatenate((low, high + 1)) - begin, return_inverse=True)
+    step = np.bincount(k, np.concatenate((density, -density)))
+    rows = np.concatenate(([0.0], np.maximum.accumulate(np.cumsum(np.cumsum(step)[:-1] * np.diff(at)))))
+    low_rows, high_rows = np.interp([0.0, float(end - begin)], at, rows)
+    n_parts = max(1, int(np.ceil((high_rows - low_rows) / _AT_ONCE)))
+    rows, k = np.unique(rows, return_index=True)
+    shares = low_rows + (high_rows - low_rows) * np.arange(1, n_parts) / n_parts
+    cuts = {int(cut) for cut in np.interp(shares, rows, at[k])}
     edges = sorted({begin, end, *(begin + cut for cut in cuts if 0 < cut < end - begin)})
     return list(pairwise(edges))
 

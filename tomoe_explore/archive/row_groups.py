@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -130,10 +131,20 @@ def footer(path: Path) -> Footer:
 
     Raises
     ------
-    OSError, pyarrow.ArrowInvalid
+    ArchiveError
         If the file cannot be read, or is no Parquet file.
     """
-    return _footers.get(path, _new_footer)
+    with _clear_errors(path):
+        return _footers.get(path, _new_footer)
+
+
+@contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowInvalid) as error:
+        text = str(error).strip()
+        raise ArchiveError(f"table file {path} cannot be read: {text}; `tomoe doctor` names what is missing") from error
 
 
 @dataclass(frozen=True)
@@ -211,11 +222,7 @@ def count_rows(paths: Sequence[Path], selection: Selection) -> int:
     ArchiveError
         If a file cannot be read.
     """
-    try:
-        known = [footer(path) for path in paths]
-    except (OSError, pa.ArrowInvalid) as error:
-        raise _unreadable("its footers", error) from error
-    return int(sum(f.n_rows[selection.groups(f)].sum() for f in known))
+    return int(sum(f.n_rows[selection.groups(f)].sum() for f in map(footer, paths)))
 
 
 def read_rows(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str], selection: Selection) -> pa.Table:
@@ -238,15 +245,12 @@ def read_rows(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str], 
     """
     target = pa.schema([field for field in schema if field.name in columns], metadata=schema.metadata)
     work = partial(_read, schema=target, selection=selection)
-    try:
-        pieces = list(_pieces(paths, selection))
-        if len(pieces) < 2:
-            found = [work(piece) for piece in pieces]
-        else:
-            with ThreadPoolExecutor(min(len(pieces), os.cpu_count() or 1)) as pool:
-                found = list(pool.map(work, pieces))
-    except (OSError, pa.ArrowInvalid) as error:
-        raise _unreadable(repr((schema.metadata or {}).get(b"table", b"").decode()), error) from error
+    pieces = list(_pieces(paths, selection))
+    if len(pieces) < 2:
+        found = [work(piece) for piece in pieces]
+    else:
+        with ThreadPoolExecutor(min(len(pieces), os.cpu_count() or 1)) as pool:
+            found = list(pool.map(work, pieces))
     return pa.concat_tables(found) if found else target.empty_table()
 
 
@@ -270,7 +274,7 @@ def _read(piece: Sequence[tuple[Path, list[int]]], schema: pa.Schema, selection:
     """Rows of some row groups: first what is filtered by, then the rest where something is wanted."""
     found = [schema.empty_table()]
     for path, groups in piece:
-        with pq.ParquetFile(path, metadata=_metadata(path), pre_buffer=False) as file:
+        with _clear_errors(path), pq.ParquetFile(path, metadata=_metadata(path), pre_buffer=False) as file:
             missing = [name for name in schema.names if name not in file.schema.names]
             if missing:
                 raise pa.ArrowInvalid(f"{path} has no columns {', '.join(missing)}")
@@ -284,6 +288,18 @@ def _read(piece: Sequence[tuple[Path, list[int]]], schema: pa.Schema, selection:
                 table = pa.Table.from_arrays([table[name] for name in schema.names], schema=schema)
                 found.append(_only(table, wanted) if selection.columns else table)
     return pa.concat_tables(found)
+
+
+def values(path: Path, column: str, groups: Sequence[int]) -> NDArray[Any]:
+    """Values of a column in some row groups of a file.
+
+    Raises
+    ------
+    ArchiveError
+        If the file cannot be read.
+    """
+    with _clear_errors(path), pq.ParquetFile(path, metadata=_metadata(path), pre_buffer=False) as file:
+        return file.read_row_groups(list(groups), columns=[column], use_threads=False)[column].to_numpy()
 
 
 def _without_empty(
@@ -303,7 +319,3 @@ def _only(table: pa.Table, wanted: NDArray[np.bool_]) -> pa.Table:
         return table.take(pa.array(np.flatnonzero(wanted)))
     runs = edges.reshape(-1, 2).tolist()
     return pa.concat_tables([table.slice(first, last - first) for first, last in runs] or [table.slice(0, 0)])
-
-
-def _unreadable(what: str, error: Exception) -> ArchiveError:
-    return ArchiveError(f"table {what} cannot be read: {error}; `tomoe doctor` names what is missing")
