@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tomoe_explore import schema
 from tomoe_explore.archive.row_groups import Footer, Selection, footer, read_rows, values
-from tomoe_explore.archive.table_file import write_options
+from tomoe_explore.archive.table_file import ROW_GROUP_ROWS, write_options
 
 #: HEALPix order of the cells that photometry and sources are partitioned by.
 PARTITION_ORDER = 5
@@ -61,6 +61,17 @@ def partitioned(table: str) -> bool:
     return "healpix_29" in schema.TABLES[table].names
 
 
+def cell_of(healpix_29: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The cell of each place.
+
+    Examples
+    --------
+    >>> int(cell_of(np.array([7 << 48]))[0])
+    7
+    """
+    return healpix_29 >> _SHIFT
+
+
 def cells_of(paths: Sequence[Path]) -> dict[int, list[Path]]:
     """Cells that some files have rows of, each with those files.
 
@@ -78,6 +89,20 @@ def cells_of(paths: Sequence[Path]) -> dict[int, list[Path]]:
         for cell in np.unique(np.concatenate((low, high, inside))).tolist():
             found.setdefault(cell, []).append(path)
     return dict(sorted(found.items()))
+
+
+def with_neighbours(cells: NDArray[np.int64]) -> set[int]:
+    """Cells of the partitions, and those that touch them.
+
+    Examples
+    --------
+    >>> len(with_neighbours(np.array([100])))
+    9
+    """
+    from cdshealpix.nested import neighbours
+
+    around = neighbours(cells, PARTITION_ORDER) if len(cells) else cells
+    return set(np.unique(around).tolist()) - {-1}  # -1: where only three cells meet
 
 
 def merge(
@@ -111,8 +136,7 @@ def merge(
         If an input cannot be read.
     """
     arrow = schema.TABLES[table].arrow
-    options = dict(write_options(arrow))
-    group = options.pop("row_group_size")
+    options = {name: value for name, value in write_options(arrow).items() if name != "row_group_size"}
     left, n_rows = arrow.empty_table(), 0
     with pq.ParquetWriter(output, arrow, **options) as writer:
         for selection in _portions(inputs, cell):
@@ -122,9 +146,9 @@ def merge(
             if objects is not None:
                 rows = _with_objects(rows, objects)
             rows = pa.concat_tables([left, _sorted(rows, by_place=cell is not None)])
-            whole = rows.num_rows // group * group
+            whole = rows.num_rows // ROW_GROUP_ROWS * ROW_GROUP_ROWS
             if whole:  # an empty table would become an empty row group
-                writer.write_table(rows.slice(0, whole), row_group_size=group)
+                writer.write_table(rows.slice(0, whole), row_group_size=ROW_GROUP_ROWS)
             left = rows.slice(whole).take(pa.array(np.arange(rows.num_rows - whole)))  # a copy: the rest may go
             n_rows += whole
         if left.num_rows:
