@@ -7,7 +7,7 @@ files' footers say which row groups have rows of a range, and only these are rea
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -140,9 +140,7 @@ def merge(
     left, n_rows = arrow.empty_table(), 0
     with pq.ParquetWriter(output, arrow, **options) as writer:
         for selection in _portions(inputs, cell):
-            rows = read_rows(inputs, arrow, arrow.names, selection)
-            if len(without):
-                rows = rows.filter(pc.invert(pc.is_in(rows["reduction_id"], pa.array(without, pa.int64()))))
+            rows = read_rows(inputs, arrow, arrow.names, replace(selection, without=tuple(without) or None))
             if objects is not None:
                 rows = _with_objects(rows, objects)
             rows = pa.concat_tables([left, _sorted(rows, by_place=cell is not None)])

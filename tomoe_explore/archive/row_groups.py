@@ -158,6 +158,8 @@ class Selection:
     mjd : tuple of (first, last)
         Ranges ``first <= mjd < last``, d.
     exposure_id, detector_id, reduction_id, source_id, mover_id, streak_id : tuple of int
+    without : tuple of int
+        Reductions whose rows are not wanted.
 
     Examples
     --------
@@ -173,11 +175,13 @@ class Selection:
     source_id: Ids = None
     mover_id: Ids = None
     streak_id: Ids = None
+    without: Ids = None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that are filtered by."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
+        names = [field.name for field in fields(self) if getattr(self, field.name) is not None]
+        return tuple(dict.fromkeys("reduction_id" if name == "without" else name for name in names))
 
     def groups(self, footer: Footer) -> NDArray[np.intp]:
         """Row groups that may have wanted rows.
@@ -189,8 +193,7 @@ class Selection:
         """
         maybe = footer.n_rows > 0
         for column in self.columns:
-            low, high = footer.bounds(column)
-            maybe &= self._overlap(column, low, high)
+            maybe &= self._may_hold(column, *footer.bounds(column))
         return np.flatnonzero(maybe)
 
     def mask(self, table: pa.Table) -> NDArray[np.bool_]:
@@ -198,20 +201,27 @@ class Selection:
         wanted = np.ones(table.num_rows, bool)
         for column in self.columns:
             values = table[column].to_numpy()
-            wanted &= self._overlap(column, values, values)
+            wanted &= self._may_hold(column, values, values)
         return wanted
 
-    def _overlap(self, column: str, low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether something wanted lies between ``low`` and ``high``, ends included."""
-        wanted = getattr(self, column)
-        if column in _RANGES:
-            ranges = np.array(sorted(wanted), np.int64 if column == "healpix_29" else np.float64).reshape(-1, 2)
-            last = np.maximum.accumulate(ranges[:, 1])  # ranges may overlap each other
-            k = np.searchsorted(last, low, side="right")  # the first that ends beyond ``low``
-            begins = np.append(ranges[:, 0], ranges[-1:, 0])
-            return (k < len(ranges)) & (begins[k] <= high) if len(ranges) else np.zeros(len(low), bool)
-        ids = np.unique(np.array(wanted, np.int64))
-        return np.searchsorted(ids, low, side="left") < np.searchsorted(ids, high, side="right")
+    def _may_hold(self, column: str, low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether something wanted may lie between ``low`` and ``high``, ends included."""
+        if column == "reduction_id" and self.without is not None:
+            alone = (low == high) & np.isin(low, np.array(self.without, np.int64))
+            return ~alone if self.reduction_id is None else ~alone & _overlap(column, self.reduction_id, low, high)
+        return _overlap(column, getattr(self, column), low, high)
+
+
+def _overlap(column: str, wanted: tuple[Any, ...], low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether a range or an id that is wanted lies between ``low`` and ``high``, ends included."""
+    if column in _RANGES:
+        ranges = np.array(sorted(wanted), np.int64 if column == "healpix_29" else np.float64).reshape(-1, 2)
+        last = np.maximum.accumulate(ranges[:, 1])  # ranges may overlap each other
+        k = np.searchsorted(last, low, side="right")  # the first that ends beyond ``low``
+        begins = np.append(ranges[:, 0], ranges[-1:, 0])
+        return (k < len(ranges)) & (begins[k] <= high) if len(ranges) else np.zeros(len(low), bool)
+    ids = np.unique(np.array(wanted, np.int64))
+    return np.searchsorted(ids, low, side="left") < np.searchsorted(ids, high, side="right")
 
 
 def count_rows(paths: Sequence[Path], selection: Selection) -> int:

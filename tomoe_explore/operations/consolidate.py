@@ -19,7 +19,6 @@ from concurrent.futures import BrokenExecutor, as_completed
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 from numpy.typing import NDArray
@@ -216,10 +215,9 @@ def _each(pool: Any, todo: Sequence[Task]) -> Iterator[tuple[Merged, Row | None]
 def _objects(archive: Archive, plan: Plan) -> dict[int, Objects]:
     """Objects of a night's sources that have neither a reference star nor an object yet, by cell."""
     paths = [item.path for item in plan.inputs["sources"].values()]
-    columns = ["source_id", "object_id", "ref_id", "ra", "dec", "reduction_id", "healpix_29"]
-    rows = read_rows(paths, schema.TABLES["sources"].arrow, columns, Selection())
+    columns = ["source_id", "object_id", "ref_id", "ra", "dec", "healpix_29"]
+    rows = read_rows(paths, schema.TABLES["sources"].arrow, columns, Selection(without=plan.superseded))
     rows = rows.filter(pc.and_(pc.is_null(rows["ref_id"]), pc.is_null(rows["object_id"])))
-    rows = rows.filter(pc.invert(pc.is_in(rows["reduction_id"], pa.array(plan.superseded, pa.int64()))))
     rows = rows.sort_by("source_id")
     source_id, ra, dec, place = (rows[name].to_numpy() for name in ("source_id", "ra", "dec", "healpix_29"))
     cell = cell_of(place)
