@@ -210,6 +210,24 @@ def test_superseded_rows_are_kept_for_those_who_ask(tmp_path: Path) -> None:
     assert_sound(archive)
 
 
+def test_reduced_again_after_consolidation(two_nights: Archive, tmp_path: Path) -> None:
+    """Rows that only merged files have are put aside for ``all_versions`` before they are left out."""
+    consolidate(two_nights, progress=False, grace_s=0.0)
+    consolidate(two_nights, progress=False, grace_s=0.0)
+    n = {kind: two_nights.table(kind).num_rows for kind in KINDS}
+    new = film(two_nights, tmp_path, 357754, force=True)
+    every = {kind: two_nights.table(kind, all_versions=True).num_rows for kind in KINDS}
+    assert every == {kind: rows_ + rows_ // 8 for kind, rows_ in n.items()}
+    before = contents(two_nights)
+    for _ in range(2):
+        consolidate(two_nights, progress=False, grace_s=0.0)
+        assert_same(two_nights, before)
+        assert {kind: two_nights.table(kind, all_versions=True).num_rows for kind in KINDS} == every
+        assert {kind: two_nights.table(kind).num_rows for kind in KINDS} == n
+    assert new in set(two_nights.table("frames")["reduction_id"].to_pylist())
+    assert_sound(two_nights)
+
+
 def test_what_comes_meanwhile_is_not_lost(two_nights: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A film of the night is published between the merge and the swap: the night is done again."""
     swap, calls = consolidate_module.Swap.replace, []
