@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from tests.archive.reductions import make_exposure, make_tables
-from tomoe_explore.archive.table_file import ROW_GROUP_ROWS, write_part
+from tomoe_explore.archive.table_file import ROW_GROUP_ROWS, read_staged, write_part, write_staged
 from tomoe_explore.camera import ROW_TIME_S
 
 
@@ -33,7 +33,9 @@ def _noisy(path: Path) -> int:
         table = table.set_column(index, table.schema.field(index), [values.astype(np.float32)])
     mjd = 59075.5 + (table["frame"].to_numpy() * 0.5 + y * ROW_TIME_S) / 86400
     index = table.schema.get_field_index("mjd")
-    write_part(table.set_column(index, table.schema.field(index), [mjd]), path)
+    table = table.set_column(index, table.schema.field(index), [mjd])
+    write_staged(table, path.with_suffix(".arrow"))
+    write_part([read_staged(path.with_suffix(".arrow"))], table.schema, path)
     return rows
 
 
@@ -42,7 +44,10 @@ def test_photometry_is_small_and_in_order(tmp_path: Path) -> None:
     rows = _noisy(path)
     assert path.stat().st_size / rows <= 14.0
     metadata = pq.read_metadata(path)
-    assert metadata.row_group(0).num_rows == ROW_GROUP_ROWS
+    sizes = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
+    assert len(sizes) == -(-rows // ROW_GROUP_ROWS)
+    assert max(sizes) <= ROW_GROUP_ROWS
+    assert max(sizes) - min(sizes) < len(sizes)
     index = metadata.schema.names.index("healpix_29")
     groups = [metadata.row_group(g).column(index).statistics for g in range(metadata.num_row_groups)]
     assert all(a.max <= b.min for a, b in pairwise(groups))

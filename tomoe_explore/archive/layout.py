@@ -6,6 +6,8 @@
     registry.sqlite                                           what is there (unless $TOMOE_DATABASE says elsewhere)
     stacks/2020-08-14/00357754/v001/sTMQ1202008140035775412.fits
     tables/photometry/2020-08-14/photometry-00357754-g001.parquet    one exposure; a new generation for each change
+    tables/photometry/2020-08-14/photometry-2020-08-14-c04351-db852a9a.parquet    merged: a cell of the sky of a night
+    tables/photometry/all/photometry-all-c04351-1a2b3c4d.parquet      merged: of all nights
     tables/photometry/2020-08-14/manifest.json                which files of the directory hold the current rows
     masters/2020-08-14/dark-112-20200814-1a2b3c4d.fits
     staging/357754112001/                                     files under way; readers never look here

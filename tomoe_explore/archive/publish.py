@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,9 @@ from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.reserve import hold, now, release
 from tomoe_explore.archive.stage import STACK_FILE, Staged
 from tomoe_explore.archive.staging import Staging, discard, discard_staged, remove, staging_of
+from tomoe_explore.archive.swap import Swap, exchange
 from tomoe_explore.archive.table_file import read_staged, rows_of_reduction, write_part
+from tomoe_explore.archive.taking_out import take_out
 from tomoe_explore.errors import ArchiveError
 
 if TYPE_CHECKING:
@@ -53,7 +55,6 @@ _SUPERSEDE = sa.update(tables.reductions).where(
     _r.reduction_id != sa.bindparam("this"), tables.CURRENT,
 )  # fmt: skip
 _CARRY = sa.update(tables.reductions).where(_r.reduction_id.in_(sa.bindparam("these", expanding=True)))
-_REPLACE = sa.update(tables.parts).where(_p.part_id.in_(sa.bindparam("these", expanding=True)))
 _NEXT = sa.update(tables.exposures).where(tables.exposures.c.exposure_id == sa.bindparam("of"))
 _GENERATION = sa.select(tables.exposures.c.generation).where(tables.exposures.c.exposure_id == sa.bindparam("of"))
 _OWNERS = sa.select(_r.owner_host, _r.owner_pid, _r.owner_started).where(
@@ -72,7 +73,8 @@ class _Claim:
     generation: int
     staged: Sequence[Staged]  # what shall be published
     parts: Sequence[sa.RowMapping]
-    carried: Sequence[Row]  # the reductions that stay
+    carried: Sequence[Row]  # the reductions that stay, of those in the parts
+    merged: Sequence[Row]  # the reductions whose place is taken, of those in merged files
 
 
 def publish(registry: Registry, layout: Layout, staged: Sequence[Staged]) -> list[Staged]:
@@ -99,7 +101,8 @@ def publish(registry: Registry, layout: Layout, staged: Sequence[Staged]) -> lis
     if left:
         with suppress(ArchiveError):  # all is published; what this leaves undone the next one does, or a rerun
             _sweep(registry, layout, claim)
-            write_manifests(registry, layout, claim.night)
+            for night in [claim.night, *([None] if claim.merged else [])]:
+                write_manifests(registry, layout, night)
     return [item for item in staged if item not in left]
 
 
@@ -134,8 +137,11 @@ def _claim(registry: Registry, staged: Sequence[Staged]) -> _Claim:
         connection.execute(_NEXT, of | {"generation": generation})
         parts = connection.execute(_CURRENT_PARTS, of).mappings().all()
         current = connection.execute(_CURRENT_REDUCTIONS, of).mappings().all()
-    carried = [dict(row) for row in current if row["detector_id"] not in detectors]
-    return _Claim(place.night, place.exposure_id, generation, mine, parts, carried)
+    # what is not in the exposure's own parts is in merged files, and stays there if it is not superseded
+    own = {part["generation"] for part in parts}
+    carried = [dict(row) for row in current if row["detector_id"] not in detectors and row["generation"] in own]
+    merged = [dict(row) for row in current if row["detector_id"] in detectors and row["generation"] not in own]
+    return _Claim(place.night, place.exposure_id, generation, mine, parts, carried, merged)
 
 
 def _sweep(registry: Registry, layout: Layout, claim: _Claim) -> None:
@@ -158,20 +164,38 @@ def _name(exposure_id: int, generation: int) -> str:
 
 def _try(registry: Registry, layout: Layout, claim: _Claim) -> bool:
     """Merge, put in place, register; False if the exposure was changed meanwhile, and nothing is done."""
-    merged: list[Row] = []
+    new: list[Row] = []
+    old: list[str] = []
     done = False
     try:
-        with staging_of(layout, _name(claim.exposure_id, claim.generation)) as staging:
-            merged += [part for kind in PART_TABLES if (part := _merge(layout, staging, kind, claim))]
+        with staging_of(layout, _name(claim.exposure_id, claim.generation)) as staging, _swap(layout, claim) as swap:
+            if swap is not None:
+                taken, old = take_out(registry, layout, swap, claim.merged)
+                new += taken
+                swap.place(taken)
+            new += [part for kind in PART_TABLES if (part := _merge(layout, staging, kind, claim))]
             for item in claim.staged:
                 if (stack := item.file(layout, STACK_FILE)).exists():  # else an earlier try has put it in place
                     staging.take(stack, layout.stack(item.place))
             staging.publish()
-            done = _register(registry, claim, merged)
+            done = _register(registry, claim, new, old)
     finally:
         if not done:
-            remove(layout.root / part["path"] for part in merged)
+            remove(layout.root / part["path"] for part in new)
     return done
+
+
+@contextmanager
+def _swap(layout: Layout, claim: _Claim) -> Iterator[Swap | None]:
+    """For merged files that are to be written anew, if there are any."""
+    if not claim.merged:
+        yield None
+        return
+    swap = Swap.begin(layout)
+    try:
+        yield swap
+    finally:
+        swap.end()
 
 
 def _merge(layout: Layout, staging: Staging, kind: str, claim: _Claim) -> Row | None:
@@ -205,8 +229,8 @@ def _along_sky(record: Row) -> int:
     return -1 if record["ra"] is None else int(sky.healpix_29([record["ra"]], [record["dec"]])[0])
 
 
-def _register(registry: Registry, claim: _Claim, merged: Sequence[Row]) -> bool:
-    """Change what readers see, if the exposure is still as it was claimed."""
+def _register(registry: Registry, claim: _Claim, new: Sequence[Row], old: Sequence[str]) -> bool:
+    """Change what readers see, if the exposure and the merged files are still as they were claimed."""
     of, when = {"of": claim.exposure_id}, now()
     before = {part["part_id"] for part in claim.parts}
     with registry.writing() as connection:
@@ -214,19 +238,16 @@ def _register(registry: Registry, claim: _Claim, merged: Sequence[Row]) -> bool:
             return False
         if len(_mine(connection, claim.staged)) < len(claim.staged):
             return False
+        if not exchange(connection, new, [*old, *sorted(before)]):
+            return False
         for item in claim.staged:
             this = item.place.reduction_id
-            connection.execute(
-                _SUPERSEDE, of | {"detector": item.place.detector_id, "this": this, "superseded_by": this}
-            )
+            same = {"detector": item.place.detector_id, "this": this, "superseded_by": this}
+            connection.execute(_SUPERSEDE, of | same)
             if connection.execute(_KNOWN_SETTINGS, {"this": item.settings["checksum"]}).first() is None:
                 connection.execute(sa.insert(tables.settings), item.settings)
         done = {"status": "done", "finished": when, "error": None, "error_kind": None, "generation": claim.generation}
         connection.execute(_FINISH, [{"this": i.place.reduction_id, **done, **i.record} for i in claim.staged])
-        connection.execute(
-            _CARRY.values(generation=claim.generation), {"these": [r["reduction_id"] for r in claim.carried]}
-        )
-        connection.execute(_REPLACE.values(replaced=when), {"these": sorted(before)})
-        if merged:
-            connection.execute(sa.insert(tables.parts), merged)
+        carried = {"these": [row["reduction_id"] for row in claim.carried]}
+        connection.execute(_CARRY.values(generation=claim.generation), carried)
     return True

@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -130,10 +131,20 @@ def footer(path: Path) -> Footer:
 
     Raises
     ------
-    OSError, pyarrow.ArrowInvalid
+    ArchiveError
         If the file cannot be read, or is no Parquet file.
     """
-    return _footers.get(path, _new_footer)
+    with _clear_errors(path):
+        return _footers.get(path, _new_footer)
+
+
+@contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowInvalid) as error:
+        text = str(error).strip()
+        raise ArchiveError(f"table file {path} cannot be read: {text}; `tomoe doctor` names what is missing") from error
 
 
 @dataclass(frozen=True)
@@ -147,6 +158,8 @@ class Selection:
     mjd : tuple of (first, last)
         Ranges ``first <= mjd < last``, d.
     exposure_id, detector_id, reduction_id, source_id, mover_id, streak_id : tuple of int
+    without : tuple of int
+        Reductions whose rows are not wanted.
 
     Examples
     --------
@@ -162,11 +175,13 @@ class Selection:
     source_id: Ids = None
     mover_id: Ids = None
     streak_id: Ids = None
+    without: Ids = None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that are filtered by."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
+        names = [field.name for field in fields(self) if getattr(self, field.name) is not None]
+        return tuple(dict.fromkeys("reduction_id" if name == "without" else name for name in names))
 
     def groups(self, footer: Footer) -> NDArray[np.intp]:
         """Row groups that may have wanted rows.
@@ -178,8 +193,7 @@ class Selection:
         """
         maybe = footer.n_rows > 0
         for column in self.columns:
-            low, high = footer.bounds(column)
-            maybe &= self._overlap(column, low, high)
+            maybe &= self._may_hold(column, *footer.bounds(column))
         return np.flatnonzero(maybe)
 
     def mask(self, table: pa.Table) -> NDArray[np.bool_]:
@@ -187,20 +201,27 @@ class Selection:
         wanted = np.ones(table.num_rows, bool)
         for column in self.columns:
             values = table[column].to_numpy()
-            wanted &= self._overlap(column, values, values)
+            wanted &= self._may_hold(column, values, values)
         return wanted
 
-    def _overlap(self, column: str, low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether something wanted lies between ``low`` and ``high``, ends included."""
-        wanted = getattr(self, column)
-        if column in _RANGES:
-            ranges = np.array(sorted(wanted), np.int64 if column == "healpix_29" else np.float64).reshape(-1, 2)
-            last = np.maximum.accumulate(ranges[:, 1])  # ranges may overlap each other
-            k = np.searchsorted(last, low, side="right")  # the first that ends beyond ``low``
-            begins = np.append(ranges[:, 0], ranges[-1:, 0])
-            return (k < len(ranges)) & (begins[k] <= high) if len(ranges) else np.zeros(len(low), bool)
-        ids = np.unique(np.array(wanted, np.int64))
-        return np.searchsorted(ids, low, side="left") < np.searchsorted(ids, high, side="right")
+    def _may_hold(self, column: str, low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether something wanted may lie between ``low`` and ``high``, ends included."""
+        if column == "reduction_id" and self.without is not None:
+            alone = (low == high) & np.isin(low, np.array(self.without, np.int64))
+            return ~alone if self.reduction_id is None else ~alone & _overlap(column, self.reduction_id, low, high)
+        return _overlap(column, getattr(self, column), low, high)
+
+
+def _overlap(column: str, wanted: tuple[Any, ...], low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether a range or an id that is wanted lies between ``low`` and ``high``, ends included."""
+    if column in _RANGES:
+        ranges = np.array(sorted(wanted), np.int64 if column == "healpix_29" else np.float64).reshape(-1, 2)
+        last = np.maximum.accumulate(ranges[:, 1])  # ranges may overlap each other
+        k = np.searchsorted(last, low, side="right")  # the first that ends beyond ``low``
+        begins = np.append(ranges[:, 0], ranges[-1:, 0])
+        return (k < len(ranges)) & (begins[k] <= high) if len(ranges) else np.zeros(len(low), bool)
+    ids = np.unique(np.array(wanted, np.int64))
+    return np.searchsorted(ids, low, side="left") < np.searchsorted(ids, high, side="right")
 
 
 def count_rows(paths: Sequence[Path], selection: Selection) -> int:
@@ -211,15 +232,11 @@ def count_rows(paths: Sequence[Path], selection: Selection) -> int:
     ArchiveError
         If a file cannot be read.
     """
-    try:
-        known = [footer(path) for path in paths]
-    except (OSError, pa.ArrowInvalid) as error:
-        raise _unreadable("its footers", error) from error
-    return int(sum(f.n_rows[selection.groups(f)].sum() for f in known))
+    return int(sum(f.n_rows[selection.groups(f)].sum() for f in map(footer, paths)))
 
 
 def read_rows(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str], selection: Selection) -> pa.Table:
-    """Wanted rows of some files of a table, file by file.
+    """Wanted rows of some files of a table, file by file, in as many chunks as they were read in.
 
     Parameters
     ----------
@@ -237,18 +254,14 @@ def read_rows(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str], 
         If a file cannot be read.
     """
     target = pa.schema([field for field in schema if field.name in columns], metadata=schema.metadata)
-    read = [name for name in schema.names if name in columns or name in selection.columns]
-    work = partial(_read, names=read, schema=target, selection=selection)
-    try:
-        pieces = list(_pieces(paths, selection))
-        if len(pieces) < 2:
-            found = [work(piece) for piece in pieces]
-        else:
-            with ThreadPoolExecutor(min(len(pieces), os.cpu_count() or 1)) as pool:
-                found = list(pool.map(work, pieces))
-    except (OSError, pa.ArrowInvalid) as error:
-        raise _unreadable(repr((schema.metadata or {}).get(b"table", b"").decode()), error) from error
-    return pa.concat_tables(found).combine_chunks() if found else target.empty_table()
+    work = partial(_read, schema=target, selection=selection)
+    pieces = list(_pieces(paths, selection))
+    if len(pieces) < 2:
+        found = [work(piece) for piece in pieces]
+    else:
+        with ThreadPoolExecutor(min(len(pieces), os.cpu_count() or 1)) as pool:
+            found = list(pool.map(work, pieces))
+    return pa.concat_tables(found) if found else target.empty_table()
 
 
 def _pieces(paths: Sequence[Path], selection: Selection) -> Iterator[list[tuple[Path, list[int]]]]:
@@ -267,29 +280,52 @@ def _pieces(paths: Sequence[Path], selection: Selection) -> Iterator[list[tuple[
         yield piece
 
 
-def _read(
-    piece: Sequence[tuple[Path, list[int]]], names: list[str], schema: pa.Schema, selection: Selection
-) -> pa.Table:
+def _read(piece: Sequence[tuple[Path, list[int]]], schema: pa.Schema, selection: Selection) -> pa.Table:
+    """Rows of some row groups: first what is filtered by, then the rest where something is wanted."""
     found = [schema.empty_table()]
     for path, groups in piece:
-        with pq.ParquetFile(path, metadata=_metadata(path), pre_buffer=False) as file:
-            table = file.read_row_groups(groups, columns=names, use_threads=False)
-        missing = [name for name in names if name not in table.column_names]
-        if missing:
-            raise pa.ArrowInvalid(f"{path} has no columns {', '.join(missing)}")
-        wanted = selection.mask(table) if selection.columns else None
-        table = pa.Table.from_arrays([table[name] for name in schema.names], schema=schema)
-        found.append(table if wanted is None else _only(table, wanted))
+        with _clear_errors(path), pq.ParquetFile(path, metadata=_metadata(path), pre_buffer=False) as file:
+            missing = [name for name in schema.names if name not in file.schema.names]
+            if missing:
+                raise pa.ArrowInvalid(f"{path} has no columns {', '.join(missing)}")
+            if selection.columns:
+                keys = file.read_row_groups(groups, columns=list(selection.columns), use_threads=False)
+                wanted, groups = _without_empty(selection.mask(keys), groups, footer(path).n_rows)
+            else:
+                wanted = np.ones(0, bool)
+            if groups:
+                table = file.read_row_groups(groups, columns=schema.names, use_threads=False)
+                table = pa.Table.from_arrays([table[name] for name in schema.names], schema=schema)
+                found.append(_only(table, wanted) if selection.columns else table)
     return pa.concat_tables(found)
+
+
+def values(path: Path, column: str, groups: Sequence[int]) -> NDArray[Any]:
+    """Values of a column in some row groups of a file.
+
+    Raises
+    ------
+    ArchiveError
+        If the file cannot be read.
+    """
+    with _clear_errors(path), pq.ParquetFile(path, metadata=_metadata(path), pre_buffer=False) as file:
+        return file.read_row_groups(list(groups), columns=[column], use_threads=False)[column].to_numpy()
+
+
+def _without_empty(
+    wanted: NDArray[np.bool_], groups: list[int], n_rows: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], list[int]]:
+    """The mask and the list of row groups without those of which no row is wanted."""
+    length = n_rows[groups]
+    some = np.add.reduceat(wanted, np.cumsum(length) - length) > 0
+    return wanted[np.repeat(some, length)], [g for g, kept in zip(groups, some.tolist(), strict=True) if kept]
 
 
 def _only(table: pa.Table, wanted: NDArray[np.bool_]) -> pa.Table:
     """The wanted rows; where they adjoin, as in a file in order they do, without a copy."""
-    index = np.flatnonzero(wanted)
-    if len(index) and index[-1] - index[0] + 1 == len(index):
-        return table.slice(index[0], len(index))
-    return table.take(pa.array(index))
-
-
-def _unreadable(what: str, error: Exception) -> ArchiveError:
-    return ArchiveError(f"table {what} cannot be read: {error}; `tomoe doctor` names what is missing")
+    edges = np.flatnonzero(np.diff(wanted, prepend=False, append=False))
+    n = int(np.count_nonzero(wanted))
+    if 2 * n < len(wanted) or 8 * len(edges) > n:  # a copy lets the rest go
+        return table.take(pa.array(np.flatnonzero(wanted)))
+    runs = edges.reshape(-1, 2).tolist()
+    return pa.concat_tables([table.slice(first, last - first) for first, last in runs] or [table.slice(0, 0)])

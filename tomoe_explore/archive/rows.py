@@ -22,6 +22,9 @@ from tomoe_explore.errors import TooManyRowsError
 
 _STREAK_ENDS = ("ra1", "dec1", "ra2", "dec2")
 
+#: A record of the registry: a mapping, though not by its type.
+Row = Any
+
 _r, _p = tables.reductions.c, tables.parts.c
 
 
@@ -137,26 +140,31 @@ def _superseded(registry: Registry, root: Path, query: sa.Select[Any], selection
         yield Files((root / path,), replace(selection, reduction_id=tuple(sorted(wanted))))
 
 
-def parts_of(registry: Registry, run: sa.RowMapping) -> list[sa.RowMapping]:
-    """Files with rows of a done reduction, by table; consolidated ones may hold some."""
+def parts_of(registry: Registry, run: Row) -> list[sa.RowMapping]:
+    """Files with rows of a done reduction, by table; merged ones may hold some."""
     of_run = (_p.exposure_id == run["exposure_id"]) & (_p.generation == run["generation"])
     if run["superseded_by"] is None:
-        cells = _cells(run)
-        around = _p.cell.is_(None) if cells is None else _p.cell.is_(None) | _p.cell.in_(cells)
-        of_nights = _p.exposure_id.is_(None) & (_p.night.is_(None) | (_p.night == run["night"])) & around
-        of_run = _p.replaced.is_(None) & ((_p.exposure_id == run["exposure_id"]) | of_nights)
+        of_run = _p.replaced.is_(None) & ((_p.exposure_id == run["exposure_id"]) | _merged(run))
     found = registry.rows(sa.select(tables.parts).where(of_run).order_by(_p.kind, _p.part_id))
     return [part for part in found if run[f"n_{part['kind']}"]]
 
 
-def _cells(run: sa.RowMapping) -> list[int] | None:
-    """Partitions that a film may reach; None where nobody knows where it lies."""
+def merged_parts_of(registry: Registry, run: Row, kind: str) -> list[sa.RowMapping]:
+    """Current merged files of a table that may hold rows of a current reduction."""
+    query = sa.select(tables.parts).where(_p.kind == kind, _p.replaced.is_(None), _merged(run))
+    return list(registry.rows(query.order_by(_p.part_id)))
+
+
+def _merged(run: Row) -> sa.ColumnElement[bool]:
+    """Merged files, of one night or all, around the place of a film."""
+    found = _p.exposure_id.is_(None) & (_p.night.is_(None) | (_p.night == run["night"]))
     if run["ra"] is None:
-        return None
-    return [int(c) for c in sky.cone_cells(run["ra"], run["dec"], sky.DETECTOR_RADIUS_DEG, tables.PARTITION_ORDER)]
+        return found
+    cells = sky.cone_cells(run["ra"], run["dec"], sky.DETECTOR_RADIUS_DEG, tables.PARTITION_ORDER).tolist()
+    return found & (_p.cell.is_(None) | _p.cell.in_(cells))
 
 
-def rows_of(registry: Registry, root: Path, name: str, run: sa.RowMapping, **ids: int | None) -> pa.Table:
+def rows_of(registry: Registry, root: Path, name: str, run: Row, **ids: int | None) -> pa.Table:
     """A done reduction's rows of a table, or those with some ``source_id``, ``mover_id`` or ``streak_id``.
 
     Parameters

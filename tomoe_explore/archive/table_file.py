@@ -72,7 +72,7 @@ def write_part(films: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None
     packs; what repeats over a source's frames is found by zstd; times do both. No dictionaries: to make one costs more
     than all else. Columns that are measured have no statistics, for nobody seeks by them.
     """
-    with pq.ParquetWriter(path, schema, **_options(schema)) as writer:
+    with pq.ParquetWriter(path, schema, **write_options(schema)) as writer:
         waiting: list[pa.Table] = []
         for film in films:
             waiting.append(film)
@@ -108,7 +108,7 @@ def _sorted(table: pa.Table, keys: list[str]) -> bool:
 
 
 @cache
-def _options(schema: pa.Schema) -> dict[str, Any]:
+def write_options(schema: pa.Schema) -> dict[str, Any]:
     """How `pyarrow.parquet.ParquetWriter` lays out the columns of a table."""
     names, per_frame = schema.names, {"source_id", "frame"} <= set(schema.names)
     repeats = [n for n in names if per_frame and n not in _MEASURED]

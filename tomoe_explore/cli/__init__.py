@@ -1,4 +1,4 @@
-"""The command line ``tomoe``: one thin command a verb, in five files.
+"""The command line ``tomoe``: one thin command a verb, in six files.
 
 =======================================  ================
 verbs                                    file
@@ -9,6 +9,7 @@ search, table, lightcurve, periodogram   ``questions.py``
 provenance, replay                       ``origins.py``
 init, summary, jobs, doctor              ``keeping.py``
 backup, restore                          ``keeping.py``
+consolidate                              ``consolidating.py``
 =======================================  ================
 
 Exit status: 0 done; 1 something failed and is named; 2 wrong usage. With ``--json`` standard output is one JSON
@@ -21,7 +22,7 @@ from typing import Annotated
 
 import typer
 
-from tomoe_explore.cli import films, keeping, origins, questions, watching
+from tomoe_explore.cli import consolidating, films, keeping, origins, questions, watching
 from tomoe_explore.cli.options import ArchiveOption, JsonOption, set_common
 from tomoe_explore.cli.output import guarded
 
@@ -69,7 +70,7 @@ def _common(
 for _verb in (
     keeping.init, films.simulate, films.masters, films.reduce, watching.watch, questions.search, questions.table,
     questions.lightcurve, questions.periodogram, origins.provenance, origins.replay, keeping.summary, keeping.jobs,
-    keeping.doctor, keeping.backup, keeping.restore,
+    keeping.doctor, keeping.backup, keeping.restore, consolidating.consolidate,
 ):  # fmt: skip
     app.command(_verb.__name__)(guarded(_verb))
 refcat_app = typer.Typer(help="Reference catalogs: the stars that films are tied to.", no_args_is_help=True)

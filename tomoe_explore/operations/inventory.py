@@ -13,6 +13,7 @@ from tomoe_explore.archive import Archive
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.layout import ProductPlace
 from tomoe_explore.archive.owner import Owner
+from tomoe_explore.archive.swap import tokens
 from tomoe_explore.errors import ArchiveError
 
 #: Directories whose every file must be in the registry; what else lies beside them is not the archive's.
@@ -71,6 +72,7 @@ def orphans(archive: Archive) -> list[Path]:
     # of exposures that are being published, by their number in the file's or the staging directory's name
     exposures = {f"{row['exposure_id']:08d}" for row in running}
     staged = {str(row["reduction_id"]) for row in running} | exposures
+    exposures |= set(tokens(archive.layout, alive=True))  # merged files have their run's token there
     return sorted(path for path in files if path not in known and not _under_way(archive, path, exposures, staged))
 
 

@@ -1,0 +1,240 @@
+"""Many files of a table merged into one: the rows of a cell of the sky in order of place and time, or of a whole night.
+
+A cell is a HEALPix cell of order 5, 1.8 deg wide. It is worked through by ranges of place that fit into memory; the
+files' footers say which row groups have rows of a range, and only these are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from tomoe_explore import schema
+from tomoe_explore.archive.registry import PARTITION_ORDER
+from tomoe_explore.archive.row_groups import Footer, Selection, footer, read_rows, values
+from tomoe_explore.archive.table_file import ROW_GROUP_ROWS, write_options
+
+_SHIFT = 2 * (29 - PARTITION_ORDER)
+
+#: Rows that are sorted at once: some 120 bytes each, held up to three times. More would touch memory anew for each
+#: step, which costs more than to decode a row group that lies on a border twice.
+_AT_ONCE = 500_000
+
+#: The order of tables that have no cells, as far as they have these columns.
+_SEQUENCE = ("exposure_id", "detector_id", "mover_id", "streak_id", "frame")
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Which source is of which object.
+
+    Attributes
+    ----------
+    source_id : ndarray of int64
+        Ascending.
+    object_id : ndarray of int64
+    """
+
+    source_id: NDArray[np.int64]
+    object_id: NDArray[np.int64]
+
+
+def partitioned(table: str) -> bool:
+    """Whether a table is partitioned by cells.
+
+    Examples
+    --------
+    >>> partitioned("photometry"), partitioned("frames")
+    (True, False)
+    """
+    return "healpix_29" in schema.TABLES[table].names
+
+
+def cell_of(healpix_29: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The cell of each place.
+
+    Examples
+    --------
+    >>> int(cell_of(np.array([7 << 48]))[0])
+    7
+    """
+    return healpix_29 >> _SHIFT
+
+
+def cells_of(paths: Sequence[Path]) -> dict[int, list[Path]]:
+    """Cells that some files have rows of, each with those files.
+
+    Raises
+    ------
+    ArchiveError
+        If a file cannot be read.
+    """
+    found: dict[int, list[Path]] = {}
+    for path in paths:
+        low, high = (bound >> _SHIFT for bound in footer(path).bounds("healpix_29"))
+        # neighbours on the sky may be far apart in number: who wants to know what a group holds in between must look
+        wide = np.flatnonzero(low != high)
+        inside = values(path, "healpix_29", wide.tolist()) >> _SHIFT if len(wide) else low[:0]
+        for cell in np.unique(np.concatenate((low, high, inside))).tolist():
+            found.setdefault(cell, []).append(path)
+    return dict(sorted(found.items()))
+
+
+def with_neighbours(cells: NDArray[np.int64]) -> set[int]:
+    """Cells of the partitions, and those that touch them.
+
+    Examples
+    --------
+    >>> len(with_neighbours(np.array([100])))
+    9
+    """
+    from cdshealpix.nested import neighbours
+
+    around = neighbours(cells, PARTITION_ORDER) if len(cells) else cells
+    return set(np.unique(around).tolist()) - {-1}  # -1: where only three cells meet
+
+
+def merge(
+    table: str, inputs: Sequence[Path], output: Path, *, cell: int | None = None, objects: Objects | None = None,
+    without: Sequence[int] = (),
+) -> int:  # fmt: skip
+    """Merge files of a table into one.
+
+    Parameters
+    ----------
+    table : str
+    inputs : sequence of Path
+        Files of the table, in any order within; rows that are equal in order stay in that of the files.
+    output : Path
+        The file to be made.
+    cell : int, optional
+        Only rows of this cell, by ``healpix_29`` then ``mjd``. Without, all rows, by exposure, detector and frame.
+    objects : Objects, optional
+        ``object_id`` of sources without reference star.
+    without : sequence of int
+        Reductions that are left out.
+
+    Returns
+    -------
+    int
+        Rows written.
+
+    Raises
+    ------
+    ArchiveError
+        If an input cannot be read.
+    """
+    arrow = schema.TABLES[table].arrow
+    left, n_rows = arrow.empty_table(), 0
+    with pq.ParquetWriter(output, arrow, **write_options(arrow)) as writer:
+        for selection in _portions(inputs, cell):
+            rows = read_rows(inputs, arrow, arrow.names, replace(selection, without=tuple(without) or None))
+            if objects is not None:
+                rows = _with_objects(rows, objects)
+            rows = pa.concat_tables([left, _sorted(rows, by_place=cell is not None)])
+            whole = rows.num_rows // ROW_GROUP_ROWS * ROW_GROUP_ROWS
+            if whole:  # an empty table would become an empty row group
+                writer.write_table(rows.slice(0, whole), row_group_size=ROW_GROUP_ROWS)
+            left = rows.slice(whole).take(pa.array(np.arange(rows.num_rows - whole)))  # a copy: the rest may go
+            n_rows += whole
+        if left.num_rows:
+            writer.write_table(left)
+    return n_rows + left.num_rows
+
+
+def _portions(inputs: Sequence[Path], cell: int | None) -> Iterator[Selection]:
+    """Selections, one after the other, of about as many rows as are sorted at once."""
+    key = "exposure_id" if cell is None else "healpix_29"
+    footers = [footer(path) for path in inputs]
+    within = None if cell is None else (cell << _SHIFT, (cell + 1) << _SHIFT)
+    for first, last in _equal_parts(footers, key, within):
+        if cell is None:
+            yield Selection(exposure_id=tuple(range(first, last)))
+        else:
+            yield Selection(healpix_29=((first, last),))
+
+
+def _equal_parts(footers: Sequence[Footer], key: str, within: tuple[int, int] | None) -> list[tuple[int, int]]:
+    """Ranges of a key with about equally many rows, as if they lay evenly between the bounds of their row groups."""
+    bounds = [(*f.bounds(key), f.n_rows) for f in footers]
+    low, high, n = (np.concatenate([b[k] for b in bounds]) if bounds else np.zeros(0, np.int64) for k in range(3))
+    inside = n > 0
+    if within is not None:
+        inside &= (high >= within[0]) & (low < within[1])
+    low, high, n = low[inside], high[inside], n[inside]
+    if not len(low):
+        return []
+    begin, end = (int(low.min()), int(high.max()) + 1) if within is None else within
+    density = n / (high - low + 1.0)
+    # differences from here on: a float64 does not hold the index itself
+    at, k = np.unique(np.concatenate((low, high + 1)) - begin, return_inverse=True)
+    step = np.bincount(k, np.concatenate((density, -density)))
+    rows = np.concatenate(([0.0], np.maximum.accumulate(np.cumsum(np.cumsum(step)[:-1] * np.diff(at)))))
+    low_rows, high_rows = np.interp([0.0, float(end - begin)], at, rows)
+    n_parts = max(1, int(np.ceil((high_rows - low_rows) / _AT_ONCE)))
+    rows, k = np.unique(rows, return_index=True)
+    shares = low_rows + (high_rows - low_rows) * np.arange(1, n_parts) / n_parts
+    cuts = {int(cut) for cut in np.interp(shares, rows, at[k])}
+    edges = sorted({begin, end, *(begin + cut for cut in cuts if 0 < cut < end - begin)})
+    return list(pairwise(edges))
+
+
+def _sorted(rows: pa.Table, *, by_place: bool) -> pa.Table:
+    if by_place:
+        index = _by_place(rows)
+    else:
+        keys = [rows[name].to_numpy() for name in _SEQUENCE if name in rows.column_names]
+        index = np.lexsort(keys[::-1])
+    taken = pa.array(index)
+    # column by column: all at once would be held twice more
+    return pa.Table.from_arrays([_combined(column).take(taken) for column in rows.columns], schema=rows.schema)
+
+
+def _combined(column: pa.ChunkedArray) -> pa.Array:
+    whole = column.combine_chunks()
+    return whole if isinstance(whole, pa.Array) else whole.chunk(0)
+
+
+def _by_place(rows: pa.Table) -> NDArray[Any]:
+    """Index that puts rows in order of place, then time: a source's rows are moved together."""
+    place, mjd = rows["healpix_29"].to_numpy(), rows["mjd"].to_numpy()
+    first = _starts(rows, place)
+    order = np.lexsort((mjd[first], place[first]))
+    length = np.diff(np.append(first, len(place)))[order]
+    # each block's rows follow each other: a running number, less what it is at the block's beginning
+    index = np.arange(len(place)) + np.repeat(first[order] - np.cumsum(length) + length, length)
+    p, t = place[index], mjd[index]
+    if ((p[1:] == p[:-1]) & (t[1:] < t[:-1])).any():  # two sources of one place at the same time
+        return np.lexsort((mjd, place))
+    return index
+
+
+def _starts(rows: pa.Table, place: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Where the next source begins, or the place changes."""
+    source = rows["source_id"].to_numpy()
+    change = (source[1:] != source[:-1]) | (place[1:] != place[:-1])
+    return np.concatenate(([0], np.flatnonzero(change) + 1))[: len(place)]
+
+
+def _with_objects(rows: pa.Table, objects: Objects) -> pa.Table:
+    """Rows with ``object_id`` where there is no reference star and none is known yet."""
+    first = _starts(rows, rows["healpix_29"].to_numpy())
+    source = rows["source_id"].to_numpy()[first]
+    k = np.minimum(np.searchsorted(objects.source_id, source), max(len(objects.source_id) - 1, 0))
+    known = objects.source_id[k] == source if len(objects.source_id) else np.zeros(len(source), bool)
+    ids = np.where(known, objects.object_id[k] if len(objects.object_id) else 0, 0)
+    length = np.diff(np.append(first, rows.num_rows))
+    found = pa.array(np.repeat(ids, length), mask=np.repeat(~known, length))
+    wanted = pc.and_(pc.is_null(rows["ref_id"]), pc.is_null(rows["object_id"]))
+    column = pc.if_else(wanted, found, rows["object_id"])
+    at = rows.schema.get_field_index("object_id")
+    return rows.set_column(at, rows.schema.field(at), column)
