@@ -83,9 +83,19 @@ class Content:
         """What is lost, doubled or changed in another archive that should hold the same."""
         tally = Tally(cases=1)
         for name, table in self.tables.items():
+            if _sorted(table).equals(_sorted(found.tables[name])):  # at a tenth of the cost
+                continue
             _compare(name, _rows(table), _rows(found.tables[name]), tally)
         _compare("pixels", _stacks(self.stacks), _stacks(found.stacks), tally)
         return tally
+
+
+def _names(table: pd.DataFrame) -> list[str]:
+    return [name for name in _NAMES if name in table.columns]
+
+
+def _sorted(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sort_values(_names(table), ignore_index=True)
 
 
 Rows = dict[object, list[int]]
@@ -93,11 +103,10 @@ Rows = dict[object, list[int]]
 
 def _rows(table: pd.DataFrame) -> Rows:
     """The content's hash, by what names a row."""
-    names = [name for name in _NAMES if name in table.columns]
     # object columns with None and texts hash by value; floats by their bits
     hashes = pd.util.hash_pandas_object(table, index=False).to_numpy()
     rows: Rows = {}
-    for key, value in zip(table[names].itertuples(index=False, name=None), hashes.tolist(), strict=True):
+    for key, value in zip(table[_names(table)].itertuples(index=False, name=None), hashes.tolist(), strict=True):
         rows.setdefault(key, []).append(value)
     return rows
 

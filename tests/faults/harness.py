@@ -205,7 +205,7 @@ def until(true: Callable[[], object], running: Running | None = None, timeout_s:
     deadline = time.monotonic() + timeout_s
     while not true() and (running is None or running.is_alive):
         assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
 def files(archive: Path) -> set[Path]:

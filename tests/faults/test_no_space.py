@@ -15,9 +15,7 @@ from tests.faults.no_space import Mode
 from tomoe_explore import raw
 
 #: How the disk is named, by us, the system, or SQLite.
-DISK = re.compile(
-    r"no space is left|is space left on its disk|disk is full|disk I/O error|Input/output error", re.IGNORECASE
-)
+DISK = re.compile(r"(is|no) space (is )?left|disk is full|disk I/O error|Input/output error", re.IGNORECASE)
 
 
 def chosen(calls: list[str], mode: Mode, n: int | None) -> list[int]:

@@ -40,14 +40,14 @@ def polling(harness: Harness, archive: Path, films: Films) -> Iterator[Tally]:
 
 @pytest.mark.timeout(600)
 def test_readers_see_whole_exposures(harness: Harness) -> None:
-    archive, films = harness.archive("masters"), harness.films()
+    archive, films = harness.archive("masters"), harness.films(1)
     first = [path for path in harness.night.films if str(harness.night.exposures[0]) in path.name]
     with polling(harness, archive, films) as seen:
         before = len(files(archive))
-        run = harness.reduce(archive)
-        until(lambda: len(te.open_archive(archive).search(product="stack")) or len(files(archive)) > before + 12, run)
+        run = harness.reduce(archive, *first)
+        until(lambda: len(te.open_archive(archive).search(product="stack")) or len(files(archive)) > before + 4, run)
         run.kill()
-        harness.rerun(archive)
+        harness.rerun(archive, *first)
         harness.rerun(archive, *first, more=["--force"])
     assert seen.looks > 5
     assert seen.clean, seen

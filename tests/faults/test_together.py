@@ -6,6 +6,8 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 import tomoe_explore as te
 from tests.faults.harness import Harness, until
 from tests.faults.night import DETECTORS
@@ -30,6 +32,7 @@ def submit(archive: str, films: list[str], refcat: str, told: str) -> None:
     time.sleep(600)
 
 
+@pytest.mark.slow  # by default tests/operations/test_job.py has one
 def test_a_job_outlives_its_kernel(harness: Harness) -> None:
     archive, told = harness.archive("masters"), harness.home / "job-id"
     words = (str(archive), list(map(str, two_films(harness))), str(harness.night.refcat), str(told))
