@@ -71,8 +71,9 @@ class Running:
 
     @property
     def outcomes(self) -> list[dict[str, Any]]:
-        """What it printed of each film."""
-        return list(json.loads(Path(self.output + ".out").read_text())["films"])
+        """What it printed of each film; nothing if it ended with an error of another kind, or was killed."""
+        printed = Path(self.output + ".out").read_text()
+        return list(json.loads(printed).get("films", ())) if printed else []
 
     @property
     def failed(self) -> Films:
@@ -193,11 +194,12 @@ class Harness:
 
 
 def each(case: Callable[[Any], None], cases: Iterable[Any]) -> None:
-    """Try cases, two at a time; all are tried, then the first failure is raised."""
+    """Try cases, two at a time; all are tried."""
     with ThreadPoolExecutor(2) as pool:
         futures = [pool.submit(case, one) for one in cases]
-    for future in futures:
-        future.result()
+    errors = [error for future in futures if isinstance(error := future.exception(), Exception)]
+    if errors:
+        raise ExceptionGroup(f"{len(errors)} of {len(futures)} cases", errors)
 
 
 def until(true: Callable[[], object], running: Running | None = None, timeout_s: float = 60) -> None:

@@ -1,4 +1,4 @@
-"""No space is left, or the disk fails, at any call that writes; from there on, or at that one only."""
+"""At any call that writes: no space is left, or the disk fails, from there on or at that one only; or SIGKILL."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ DISK = re.compile(r"(is|no) space (is )?left|disk is full|disk I/O error|Input/o
 
 
 def chosen(calls: list[str], mode: Mode, n: int | None) -> list[int]:
-    """Numbers of calls, from 1: so many, spread over the kinds of calls; all, or, of those that fail alone, the first
-    of each row of like calls on the same file."""
+    """Numbers of calls, from 1: so many, spread over the kinds of calls; or all of them, but where only one fails or
+    is the last, the first of each row of like calls on the same file."""
     numbered = list(enumerate(calls, 1))
     if n is None and mode is Mode.FROM:
         return [number for number, _ in numbered]
@@ -49,9 +49,9 @@ def exposure_of(path: Path) -> int:
 
 
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("mode", [Mode.FROM, Mode.ONLY])
+@pytest.mark.parametrize("mode", [Mode.FROM, Mode.ONLY, Mode.KILL], ids=lambda mode: mode.name)
 @pytest.mark.parametrize("what", ["calibrations", "sky"])
-def test_no_space(harness: Harness, sample: int | None, mode: Mode, what: str) -> None:
+def test_at_a_call_that_writes(harness: Harness, sample: int | None, mode: Mode, what: str) -> None:
     """A dark and a flat, or two films of an exposure whose masters are there."""
     like, paths, films, masters = night_of(harness, what)
     archive = harness.archive(like)
@@ -65,10 +65,11 @@ def test_no_space(harness: Harness, sample: int | None, mode: Mode, what: str) -
         status = run.wait()
         try:
             assert switch.met, "the call did not come"
-            assert status in (0, 1) and "Traceback" not in run.messages
-            assert not status or DISK.search(run.messages)
+            assert status == -9 if mode is Mode.KILL else status in (0, 1)
+            assert "Traceback" not in run.messages
+            assert status != 1 or DISK.search(run.messages)
             harness.assert_sound(archive, notes=True)
-            harness.assert_whole_exposures(archive, films, run.failed if status else None)
+            harness.assert_whole_exposures(archive, films, run.failed)
             harness.rerun(archive, *paths)
             harness.assert_complete(archive, films, masters)
         except AssertionError as error:
