@@ -17,6 +17,11 @@ ROOT = Path(__file__).resolve().parent
 IN_CI = bool(os.environ.get("CI"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much of the fault suite is run."""
+    parser.addoption("--faults", default="4", metavar="N|all", help="how many faults of each kind tests/faults tries")
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """Root of the repository."""

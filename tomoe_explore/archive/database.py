@@ -174,7 +174,7 @@ def clear_errors(url: str) -> Iterator[None]:
 _ADVICE = (
     (r"readonly|read-only|permission denied", "the archive can be read but not written here"),
     (r"locked|lock timeout", f"another process held it for more than {BUSY_TIMEOUT_S:.0f} s"),
-    (r"unable to open", "does the archive exist, and may this user write in it?"),
+    (r"unable to open", "does the archive exist, may this user write in it, and is space left on its disk?"),
     (r"no such (table|column)|(relation|column) .* does not exist", "its tables are missing or old: run `tomoe init`"),
     (r"malformed|not a database|corrupt", "the file is damaged: move it away, `tomoe init`, `tomoe restore` a backup"),
     (r"disk is full|No space left", "no space is left there; nothing was written"),

@@ -17,10 +17,12 @@ def write_reproducibly(hdus: fits.HDUList, path: Path) -> None:
     """
     from astropy.io import fits
 
-    buffer = io.BytesIO()
+    buffer, final = io.BytesIO(), io.BytesIO()
     hdus.writeto(buffer, output_verify="exception")
     buffer.seek(0)
     with fits.open(buffer, disable_image_compression=True) as stored:
         for hdu in stored:
             hdu.add_checksum(when="of this unit")
-        stored.writeto(path, output_verify="ignore")  # verified above
+        stored.writeto(final, output_verify="ignore")  # verified above
+    # not by astropy: numpy's tofile, which it uses on files, says of a full disk only that less was written
+    path.write_bytes(final.getbuffer())

@@ -11,7 +11,7 @@ A file has an empty primary unit that says what it is, and three tile-compressed
 ``MASK``
     0 good, bit 1 bad pixel, bit 2 saturated.
 
-The dither's seed comes from the reduction's id, and no clock is asked: the same stack gives the same bytes.
+The dither's seed comes from exposure and detector, and no clock is asked: the same stack gives the same bytes.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def write_stack(reduction: Reduction, provenance: Provenance, path: Path) -> Non
     from astropy.io import fits
 
     stack = reduction.stack
-    seed = 1 + reduction.reduction_id % 10_000
+    seed = 1 + reduction.reduction_id // 1000 % 10_000  # of the film: reduced again it has the same pixels
     with np.errstate(invalid="ignore"):
         sigma = np.sqrt(stack.variance).astype(np.float32)
     known = sigma[np.isfinite(sigma)]

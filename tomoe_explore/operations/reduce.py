@@ -15,7 +15,7 @@ from typing import Any
 from tomoe_explore import raw
 from tomoe_explore.archive import Archive, open_archive
 from tomoe_explore.data import Exposure
-from tomoe_explore.errors import NotFoundError
+from tomoe_explore.errors import NotFoundError, TomoeError
 from tomoe_explore.operations.executors import each, open_executor
 from tomoe_explore.operations.film import Publication, Task, publish, work_on
 from tomoe_explore.operations.progress import Watcher, watching
@@ -87,7 +87,11 @@ def reduce(
     stars = refcat_to_use(archive, refcat) if any(exposure.kind == "object" for _, exposure in headers) else None
     tasks = [Task(path, e, archive, stars, parameters, force) for path, e in headers]
     outcomes = _work(tasks, unreadable, ("dark", "flat", "object"), executor, progress=progress)
-    archive.list_files({exposure.night for _, exposure in headers if exposure.kind == "object"})
+    try:
+        archive.list_files({exposure.night for _, exposure in headers if exposure.kind == "object"})
+    except TomoeError:
+        if all(outcome.status != "failed" for outcome in outcomes):  # else these say why, and a rerun lists the files
+            raise
     return Run(tuple(outcomes), time.perf_counter() - start)
 
 
