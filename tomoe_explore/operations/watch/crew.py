@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 from tomoe_explore.archive import Archive
 from tomoe_explore.data import Exposure
-from tomoe_explore.operations.executors import processes
+from tomoe_explore.errors import WorkerDiedError
+from tomoe_explore.operations.executors import Workers
 from tomoe_explore.operations.run import Outcome, failure
 from tomoe_explore.operations.watch.arrivals import Arrival
 
@@ -19,7 +20,6 @@ class Work:
     """A film under way."""
 
     arrival: Arrival
-    pool: ProcessPoolExecutor
     started: float
 
 
@@ -38,13 +38,13 @@ class Crew:
     def __init__(self, workers: int, archive: Archive, refcat: Path) -> None:
         self.workers = workers
         self._archive, self._refcat = archive, refcat
-        self._idle = [processes(1) for _ in range(workers)]
+        self._pool = Workers(workers)
         self._busy: dict[Future[Outcome], Work] = {}
 
     @property
     def free(self) -> int:
         """Processes without a film."""
-        return len(self._idle)
+        return self.workers - len(self._busy)
 
     @property
     def under_way(self) -> list[Work]:
@@ -53,14 +53,8 @@ class Crew:
 
     def submit(self, arrival: Arrival) -> None:
         """Give a film to a free process."""
-        given = (Path(arrival.path), arrival.exposure, self._archive, self._refcat)
-        pool = self._idle.pop()
-        try:
-            future = pool.submit(_reduce, *given)
-        except BrokenExecutor:  # it died while it had nothing to do
-            pool = processes(1)
-            future = pool.submit(_reduce, *given)
-        self._busy[future] = Work(arrival, pool, time.monotonic())
+        future = self._pool.submit(_reduce, Path(arrival.path), arrival.exposure, self._archive, self._refcat)
+        self._busy[future] = Work(arrival, time.monotonic())
 
     def wait(self, timeout_s: float) -> list[tuple[Arrival, Outcome | None]]:
         """Films that are ended, and what came of them: None if the process died of it."""
@@ -69,26 +63,19 @@ class Crew:
             return []
         ended: list[tuple[Arrival, Outcome | None]] = []
         for future in wait(self._busy, timeout_s, return_when=FIRST_COMPLETED).done:
-            work = self._busy.pop(future)
-            error = future.exception()
-            outcome = None
+            arrival, error = self._busy.pop(future).arrival, future.exception()
             if error is None:
-                outcome = future.result()
-                self._idle.append(work.pool)
+                ended.append((arrival, future.result()))
             else:
-                work.pool.shutdown(wait=False, cancel_futures=True)
-                self._idle.append(processes(1))
-                if not isinstance(error, BrokenExecutor):
-                    outcome = failure(_outcome(work.arrival), error)
-            ended.append((work.arrival, outcome))
+                died = isinstance(error, WorkerDiedError)
+                ended.append((arrival, None if died else failure(_outcome(arrival), error)))
         return ended
 
     def __enter__(self) -> Crew:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for pool in [*self._idle, *(work.pool for work in self._busy.values())]:
-            pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _reduce(path: Path, exposure: Exposure, archive: Archive, refcat: Path) -> Outcome:
