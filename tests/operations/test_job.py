@@ -22,7 +22,7 @@ from tomoe_explore.archive import Archive
 from tomoe_explore.operations.job import Job
 from tomoe_explore.operations.run import Run
 
-N_DARKS = 16
+N_DARKS = 10
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -116,8 +116,10 @@ def test_a_job_outlives_who_submits_it(archive: Archive, small_night: Path, firs
 def test_cancelled_and_killed_and_taken_up_again(archive: Archive, darks: Path) -> None:
     job = te.submit(darks, archive)
     until(lambda: len(job.run.done) >= 2)
+    archive.layout.limits.write_text("{")  # somebody is writing to it
     job.cancel()
     assert job.wait(30) == "cancelled"
+    limits(archive, workers=2, memory_gb=2)
     n_done = job.progress.done
     assert 2 <= n_done < N_DARKS, "cancelled too late to show anything"
     assert len(archive.search(product="dark")) == n_done
@@ -140,7 +142,7 @@ def test_workers_of_a_killed_job_end_with_it(archive: Archive, darks: Path) -> N
     job = te.submit(darks, archive, workers=2)
     until(lambda: len(job.run.done) >= 2)
     pid = job.record.owner.pid
-    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    workers = children(pid)
     assert len(workers) >= 2
     os.kill(pid, signal.SIGKILL)
     until(lambda: not any(os.path.exists(f"/proc/{worker}") for worker in workers), 10)
@@ -175,6 +177,48 @@ def test_a_user_who_waits_gets_a_turn(archive: Archive, darks: Path, monkeypatch
     assert long.wait(60) == "done"
     assert str(short.record.finished) < str(long.record.finished)
     assert_each_dark_is_there_once(archive)
+
+
+def children(pid: int) -> list[int]:
+    """Processes that any thread of a process has started."""
+    found = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(child) for part in found for child in part]
+
+
+def worker_of(pid: int) -> int | None:
+    found = [child for child in children(pid) if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return found[0] if found else None
+
+
+def test_a_worker_that_dies_costs_its_film_only(archive: Archive, darks: Path) -> None:
+    job = te.submit(darks, archive)
+    until(lambda: len(job.run.done) >= 1)
+    worker = worker_of(job.record.owner.pid)
+    assert worker is not None
+    os.kill(worker, signal.SIGKILL)
+    assert job.wait(100) == "done", job.log()
+    assert (job.progress.done, job.progress.failed) == (N_DARKS - 1, 1)
+    assert "worker-died: its process died" in repr(job)
+    assert job.resume().wait(60) == "done"
+    assert job.progress.failed == 0
+    assert_each_dark_is_there_once(archive)
+
+
+def test_a_job_in_a_registry_that_was_restored(archive: Archive, darks: Path, tmp_path: Path) -> None:
+    """What it did after the backup is not done any more, whatever its own notes say."""
+    limits(archive, disk_free_gb=1e7)
+    job = te.submit(sorted(darks.glob("*.fits"))[:2], archive)
+    until(lambda: "GB must stay free" in job.record.message)
+    backup = archive.backup(tmp_path / "registry.zip").path
+    limits(archive)
+    assert job.wait(60) == "done"
+    assert len(archive.table("masters")) == 2
+    archive.restore(backup, force=True)
+    assert len(archive.table("masters")) == 0
+    until(lambda: job.state == "lost")  # its process may be ending yet
+    assert job.resume().wait(60) == "done"
+    assert len(archive.table("masters")) == 2
+    assert_sound(archive)
 
 
 @pytest.mark.slow

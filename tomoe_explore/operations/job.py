@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -22,7 +23,7 @@ from tomoe_explore.archive.reserve import now
 from tomoe_explore.errors import JobError, JobTimeoutError, NotFoundError, ParameterError, RefcatError, TomoeError
 from tomoe_explore.operations.job_limits import JobLimits
 from tomoe_explore.operations.job_outcomes import read_outcomes
-from tomoe_explore.operations.job_progress import Progress, duration, elapsed_s, progress_of
+from tomoe_explore.operations.job_progress import Progress, elapsed_s, progress_of, told
 from tomoe_explore.operations.job_start import start
 from tomoe_explore.operations.run import Run
 
@@ -98,6 +99,8 @@ def submit(
         "parameters": asdict(parameters) if parameters else {},
     }
     job = Job(archive, queue.add(archive.registry, _user(), options, workers=workers))
+    # of another job that had this number, before the registry was restored from a backup
+    shutil.rmtree(archive.layout.job(job.job_id), ignore_errors=True)
     job._start()
     return job
 
@@ -219,12 +222,12 @@ class Job:
             record = self.record
         except TomoeError as error:
             return f"job {self.job_id} of {self.archive.root}: {error}"
-        took = f" in {duration(elapsed_s(record))}" if record.state == "done" else ""
-        about = f": {record.message}" if record.message else ""
-        lines = [f"job {self.job_id}, {record.state}{took}{about}", f"  {progress_of(record)}"]
+        about = told(record)
+        comma = ", " if about and record.state != "done" else " "  # done in 8 s
+        lines = [f"job {self.job_id}: {record.state}{comma}{about}".rstrip(), f"  {progress_of(record)}"]
         lines += [f"  failed  {film}: {kind}: {why}" for film, kind, why in record.failures]
         if record.failed > len(record.failures):
-            lines.append(f"  and {record.failed - len(record.failures)} more; see .run")
+            lines.append(f"  and {record.failed - len(record.failures)} more: job.run.failed")
         return "\n".join(lines)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
