@@ -93,6 +93,18 @@ def backup(registry: Registry, path: str | os.PathLike[str]) -> Backup:
     return made
 
 
+def check_backup(path: str | os.PathLike[str]) -> Backup:
+    """What a backup holds; its database is read and its checksum compared.
+
+    Raises
+    ------
+    ArchiveError
+        If it is damaged, or no backup.
+    """
+    with _unpacked(Path(os.path.abspath(path))) as (about, _):
+        return about
+
+
 def _copy_sqlite(registry: Registry, target: Path) -> None:
     """SQLite's own copy of its pages. Writers wait for it; in steps between theirs, it would begin anew each time."""
     with registry.reading() as connection, closing(sqlite3.connect(target)) as copy:
