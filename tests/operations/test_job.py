@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import tomoe_explore as te
+from tests.databases import Databases
 from tests.films import write_film
 from tests.operations.test_reduce import same_rows
 from tomoe_explore import errors
@@ -28,9 +29,8 @@ pytestmark = pytest.mark.timeout(200)
 
 
 @pytest.fixture
-def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
+def archive(tmp_path: Path, databases: Databases) -> Iterator[Archive]:
     """An empty archive; no job of it is left behind."""
-    monkeypatch.delenv("TOMOE_DATABASE", raising=False)
     archive = Archive.create(tmp_path / "archive")
     limits(archive, workers=2, memory_gb=2)
     yield archive
@@ -150,6 +150,7 @@ def test_workers_of_a_killed_job_end_with_it(archive: Archive, darks: Path) -> N
     assert_each_dark_is_there_once(archive)
 
 
+@pytest.mark.both_databases
 def test_jobs_wait_for_room_then_for_each_other(archive: Archive, darks: Path) -> None:
     """No disk: both wait. With one worker for all they run one after the other."""
     few = sorted(darks.glob("*.fits"))[:4]
