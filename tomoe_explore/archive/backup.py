@@ -199,6 +199,6 @@ def _refuse_loss(about: Backup, saved: sa.Connection, connection: sa.Connection,
     if lost:
         what = ", ".join(f"{n:,} {name}" for name, n in lost.items())
         raise ArchiveError(
-            f"{registry!r} holds {what} that the backup of {about.made} has not: they would be lost; "
+            f"registry {shown(registry.url)} holds {what} that the backup of {about.made} has not: they would be lost; "
             "to restore all the same use --force (force=True)"
         )

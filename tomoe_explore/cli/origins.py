@@ -81,10 +81,10 @@ def replay(
     archive: ArchiveOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a reduction again from its record and compare with what is stored; the archive is only read.
+    """Run a reduction again from its record and compare with what is stored. The archive is only read.
 
-    Says identical, or names what differs or is gone. Exit status 0 only if all is identical.
-    --night replays all current reductions of a night.
+    Says identical, or names what differs or is gone; exit status 0 only if all is identical. --night replays all
+    current reductions of a night and sums up.
 
     Example: tomoe replay --night 2020-08-14 --workers 2
     """

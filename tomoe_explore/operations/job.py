@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import time
-from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 StrPath = str | os.PathLike[str]
 
 _LOOK_S = 0.3  #: between two looks of `Job.wait`
+_LINE_BYTES = 1000  #: a line of the log is shorter
 
 
 def submit(
@@ -203,8 +203,11 @@ class Job:
     def log(self, tail: int | None = 20) -> str:
         """The last lines of its log; all of it with None."""
         try:
-            with (self.archive.layout.job(self.job_id) / "log").open(errors="replace") as file:
-                return "".join(file if tail is None else deque(file, tail))
+            with (self.archive.layout.job(self.job_id) / "log").open("rb") as file:
+                if tail is not None:  # a view asks every second, and a night's log is long
+                    file.seek(max(os.fstat(file.fileno()).st_size - _LINE_BYTES * tail, 0))
+                text = file.read().decode(errors="replace")
+            return text if tail is None else "".join(text.splitlines(keepends=True)[-tail:] if tail else [])
         except FileNotFoundError:
             return ""
 

@@ -153,7 +153,8 @@ class _Workers(Workers):
 def _limit_memory(gb: float) -> None:
     """Of this process, and of the workers that it will start."""
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    resource.setrlimit(resource.RLIMIT_DATA, (int(gb * 1e9), most))
+    wanted = int(gb * 1e9)
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
 
 
 def _insist(action: Callable[[], object]) -> None:
