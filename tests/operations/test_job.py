@@ -20,8 +20,10 @@ from tests.films import write_film
 from tests.operations.test_reduce import same_rows
 from tomoe_explore import errors
 from tomoe_explore.archive import Archive
+from tomoe_explore.archive import jobs as queue
 from tomoe_explore.operations.job import Job
-from tomoe_explore.operations.run import Run
+from tomoe_explore.operations.job_reporter import Reporter, Stopped
+from tomoe_explore.operations.run import Outcome, Run
 
 N_DARKS = 10
 
@@ -256,6 +258,15 @@ def test_what_is_wrong_is_said_at_once(archive: Archive, darks: Path, tmp_path: 
     assert len(te.jobs(archive)) == 0
     with pytest.raises(errors.NotFoundError, match="no job 4"):
         te.jobs(archive)[4]
+
+
+def test_notes_that_cannot_be_written_stop_the_job_and_lose_no_count(archive: Archive) -> None:
+    reporter = Reporter(archive, queue.add(archive.registry, "ada", {}, workers=1))  # it has no directory
+    with pytest.raises(Stopped, match="its notes cannot be written: No such file") as stopped:
+        reporter.film(Outcome("a.fits", "done"))
+    assert stopped.value.state == "queued"
+    reporter.note(Outcome("a.fits", "done"))  # heard of twice
+    assert reporter.values()["done"] == 1
 
 
 def test_a_process_that_does_not_start(archive: Archive, darks: Path, monkeypatch: pytest.MonkeyPatch) -> None:

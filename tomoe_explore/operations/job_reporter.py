@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -78,7 +79,10 @@ class Reporter:
                 self._note(outcome)
 
     def _note(self, outcome: Outcome) -> None:
-        append_outcome(self._archive, self._job_id, outcome)
+        try:
+            append_outcome(self._archive, self._job_id, outcome)
+        except OSError as error:  # most likely the disk is full; the film itself is in the archive
+            self.ask_stop(Stopped("queued", f"waits, since its notes cannot be written: {error.strerror or error}"))
         self._counts[outcome.status] += 1
         self._film = outcome.film
         if outcome.status != "skipped":
@@ -147,5 +151,6 @@ class Reporter:
 
 
 def say(text: str) -> None:
-    """A line of the log."""
-    print(f"{now()} {text}", flush=True)
+    """A line of the log; one that cannot be written stops nothing."""
+    with suppress(OSError):
+        print(f"{now()} {text}", flush=True)
