@@ -268,6 +268,10 @@ def test_jobs(small_night: Path, tmp_path: Path) -> None:
     assert (listed.exit_code, listed.stdout) == (0, f"no jobs in {home.root}\n")
     home.layout.limits.write_text('{"disk_free_gb": 1e6}')  # so that it waits
     job = te.submit(small_night, home, small_night / "refcat.parquet")
+    home.layout.limits.write_text('{"workers": 0}')
+    ill = tomoe("jobs", "--archive", home.root)
+    assert (ill.exit_code, "jobs wait until it is mended" in ill.stderr, "queued" in ill.stdout) == (0, True, True)
+    home.layout.limits.write_text('{"disk_free_gb": 1e6}')
     told = as_json("jobs", "--archive", home.root)
     assert told["limits"]["disk_free_gb"] == 1e6
     assert [(j["job_id"], j["state"]) for j in told["jobs"]] == [(1, "queued")]

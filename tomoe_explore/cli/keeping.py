@@ -15,6 +15,7 @@ from tomoe_explore.cli.output import document, message
 if TYPE_CHECKING:
     from tomoe_explore.archive import Archive
     from tomoe_explore.archive.backup import Backup
+    from tomoe_explore.operations.job_list import Jobs
 
 
 def init(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
@@ -72,7 +73,6 @@ def jobs(
     Example: tomoe jobs 3 --cancel
     """
     from tomoe_explore.errors import ParameterError
-    from tomoe_explore.operations.job_limits import JobLimits
     from tomoe_explore.operations.job_list import Jobs
 
     home = opened(archive)
@@ -80,12 +80,7 @@ def jobs(
     if job_id is None:
         if cancel or resume:
             raise ParameterError(f"{'--cancel' if cancel else '--resume'} needs the number of a job")
-        limits = JobLimits.of(home)
-        if wants_json(as_json):
-            document({"limits": asdict(limits), "jobs": [asdict(record) for record in known.records()]})
-        else:
-            typer.echo(repr(known))
-            typer.echo(f"all jobs together: {limits.slots} workers ({home.layout.limits} may set it)", err=True)
+        _list_jobs(known, as_json=as_json)
         return
     if cancel and resume:
         raise ParameterError("--cancel and --resume exclude each other")
@@ -100,6 +95,23 @@ def jobs(
         )
     else:
         typer.echo(f"{job!r}\n{job.log(tail) if tail else ''}".rstrip())
+
+
+def _list_jobs(known: Jobs, *, as_json: bool) -> None:
+    from tomoe_explore.errors import ParameterError
+    from tomoe_explore.operations.job_limits import JobLimits
+
+    path = known.archive.layout.limits
+    try:
+        limits = JobLimits.of(known.archive)
+        told = f"all jobs together: {limits.slots} workers; {path} may set it"
+    except ParameterError as error:
+        limits, told = None, f"{error}; jobs wait until it is mended"
+    if wants_json(as_json):
+        document({"limits": limits and asdict(limits), "jobs": [asdict(record) for record in known.records()]})
+    else:
+        typer.echo(repr(known))
+    message(told)
 
 
 def doctor(

@@ -17,7 +17,7 @@ StrPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
-class _Task:
+class _Work:
     """One reduction to replay, as a process can be given it."""
 
     archive: Archive
@@ -70,13 +70,13 @@ def replay_night(
     if not done:
         raise NotFoundError(f"no finished reduction of {night}; `tomoe summary` says what there is")
     places = (films,) if isinstance(films, (str, os.PathLike)) else tuple(films)
-    tasks = [_Task(archive, reduction_id, places, refcat) for reduction_id in done]
+    work = [_Work(archive, reduction_id, places, refcat) for reduction_id in done]
     with (
         open_executor(executor) as pool,
-        tqdm(total=len(tasks), desc="replay", unit="film", disable=not progress) as bar,
+        tqdm(total=len(work), desc="replay", unit="film", disable=not progress) as bar,
     ):
         n_odd = 0
-        for result in each(pool, _replay, tasks, failed=_lost):
+        for result in each(pool, _replay, work, failed=_lost):
             bar.update()
             n_odd += not result.identical
             if n_odd:
@@ -84,12 +84,12 @@ def replay_night(
             yield result
 
 
-def _replay(task: _Task) -> Replay:
+def _replay(work: _Work) -> Replay:
     try:
-        return task.archive.replay(task.reduction_id, films=task.films, refcat=task.refcat)
+        return work.archive.replay(work.reduction_id, films=work.films, refcat=work.refcat)
     except TomoeError as error:  # deleted or damaged meanwhile
-        return Replay(task.reduction_id, gone=(f"{error.kind}: {error}",))
+        return Replay(work.reduction_id, gone=(f"{error.kind}: {error}",))
 
 
-def _lost(task: _Task, error: BaseException) -> Replay:
-    return Replay(task.reduction_id, differences=(Difference("recipe", text=str(error)),))
+def _lost(work: _Work, error: BaseException) -> Replay:
+    return Replay(work.reduction_id, differences=(Difference("recipe", text=str(error)),))
