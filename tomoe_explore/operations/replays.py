@@ -58,7 +58,8 @@ def replay_night(
 
     Examples
     --------
-    >>> list(replay_night(archive, "1999-01-01"))
+    >>> import tempfile
+    >>> list(replay_night(Archive.create(tempfile.mkdtemp() + "/archive"), "1999-01-01"))
     Traceback (most recent call last):
     ...
     tomoe_explore.errors.NotFoundError: no finished reduction of 1999-01-01; `tomoe summary` says what there is
