@@ -242,6 +242,8 @@ def test_replay(archive: Archive, tmp_path: Path) -> None:
     assert (night["n"], night["identical"]) == (2, 2)
     copy = te.open_archive(shutil.copytree(archive.root, tmp_path / "copy"))
     Path(copy.search(product="dark")["path"].iloc[0]).unlink()
+    summed = tomoe("replay", "--night", "2020-08-14", "--archive", copy.root)
+    assert (summed.exit_code, "0 of 2 reductions are identical: 2 gone" in summed.stdout) == (1, True)
     gone = tomoe("replay", reduction_id, "--archive", copy.root, "--json")
     assert gone.exit_code == 1
     assert "is missing" in json.loads(gone.stdout)["replays"][0]["gone"][0]
@@ -266,6 +268,10 @@ def test_jobs(small_night: Path, tmp_path: Path) -> None:
     assert (listed.exit_code, listed.stdout) == (0, f"no jobs in {home.root}\n")
     home.layout.limits.write_text('{"disk_free_gb": 1e6}')  # so that it waits
     job = te.submit(small_night, home, small_night / "refcat.parquet")
+    home.layout.limits.write_text('{"workers": 0}')
+    ill = tomoe("jobs", "--archive", home.root)
+    assert (ill.exit_code, "jobs wait until it is mended" in ill.stderr, "queued" in ill.stdout) == (0, True, True)
+    home.layout.limits.write_text('{"disk_free_gb": 1e6}')
     told = as_json("jobs", "--archive", home.root)
     assert told["limits"]["disk_free_gb"] == 1e6
     assert [(j["job_id"], j["state"]) for j in told["jobs"]] == [(1, "queued")]
@@ -273,7 +279,7 @@ def test_jobs(small_night: Path, tmp_path: Path) -> None:
     again = tomoe("jobs", "1", "--cancel", "--archive", home.root)
     assert (again.exit_code, "nothing to cancel" in again.stderr) == (1, True)
     assert as_json("jobs", 1, "--resume", "--archive", home.root)["state"] == "queued"
-    assert "job 1, queued" in tomoe("jobs", "1", "--archive", home.root).stdout
+    assert "job 1: queued" in tomoe("jobs", "1", "--archive", home.root).stdout
     job.cancel()
     assert "cancelled" in tomoe("jobs", "--archive", home.root).stdout
     for wrong in (("--cancel",), ("--resume",), ("1", "--cancel", "--resume")):

@@ -203,7 +203,7 @@ class TooManyRowsError(ArchiveError):
 
 
 class WorkerDiedError(TomoeError):
-    """The process that reduced a film died, and again with a fresh one."""
+    """The process that worked on a film died: of too little memory, or in a library."""
 
     kind = "worker-died"
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from tomoe_explore.archive.jobs import GONE, STARTED
 from tomoe_explore.archive.owner import Owner, this_process
 from tomoe_explore.errors import NotFoundError
 
+NewArchive = Callable[[Path], Archive]
 OPTIONS = {"paths": ["a.fits"], "force": False}
 
 
@@ -123,6 +126,15 @@ def test_only_its_process_may_report(archive: Archive) -> None:
     assert not jobs.change(archive.registry, job_id, owner=other, done=5)
     assert jobs.change(archive.registry, job_id, owner=this_process(), done=6)
     assert jobs.record(archive.registry, job_id).done == 6
+
+
+@pytest.mark.both_databases
+def test_numbers_go_on_after_a_backup_was_restored(archive: Archive, new_archive: NewArchive, tmp_path: Path) -> None:
+    assert [add(archive, "ada"), add(archive, "ben")] == [1, 2]
+    copy = new_archive(tmp_path / "copy")
+    copy.restore(archive.backup(tmp_path / "registry.zip").path)
+    assert add(copy, "cyd") == 3
+    assert [record.user_name for record in jobs.records(copy.registry)] == ["cyd", "ben", "ada"]
 
 
 def test_no_such_job(archive: Archive) -> None:

@@ -56,9 +56,31 @@ def test_job_survives_its_kernel(lab, demo, tmp_path):
     shown.first.wait_for()
     lab.page.wait_for_timeout(500)
     lab.screenshot("job-found-again")
+    it_fits_a_narrow_cell_and_a_dark_theme(lab)
     assert (job.progress.done, job.progress.failed) == (5, 0)
     lab.check()
 
+
+def it_fits_a_narrow_cell_and_a_dark_theme(lab) -> None:
+    lab.page.set_viewport_size({"width": 640, "height": 1600})
+    lab.page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    lab.page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+    lab.page.wait_for_timeout(500)
+    lab.screenshot("job-narrow-dark")
+    wide, lightness = lab.page.evaluate(LOOK)
+    assert wide == []
+    assert len(lightness) >= 3 and min(lightness) > 150, "dark letters on a dark page"
+
+
+#: What stands out of its cell, and how light the letters are, 0 to 255.
+LOOK = """() => {
+    const view = [...document.querySelectorAll('.jp-OutputArea .tomoe-job')].at(-1);
+    const right = view.closest('.jp-OutputArea-output').getBoundingClientRect().right + 1;
+    const parts = [...view.querySelectorAll('.tomoe-job-facts div, .tomoe-job-head > div > div, .tomoe-job-log pre')];
+    const wide = [...view.querySelectorAll('[role=progressbar], button, pre, .tomoe-job-facts div')]
+        .filter(e => e.getBoundingClientRect().right > right).map(e => e.className || e.tagName);
+    return [wide, parts.map(e => Math.max(...getComputedStyle(e).color.match(/\\d+/g).slice(0, 3).map(Number)))];
+}"""
 
 IDLE = """() => {
     const kernel = window.jupyterapp.shell.currentWidget?.context?.sessionContext?.session?.kernel;

@@ -27,6 +27,7 @@ def test_quickstart(lab, notebook, demo):
         lab.screenshot(f"quickstart-{name}", f".jp-OutputArea .tomoe-{name}")
     assert lab.page.locator(".jp-OutputArea .jp-RenderedImage img").count() == 2
     assert_period_is_the_truth(lab, demo)
+    click_a_point(lab)
     click_a_peak(lab)
     zoom_and_click_a_star(lab)
     leaf_through_movers(lab)
@@ -37,6 +38,17 @@ def assert_period_is_the_truth(lab, demo):
     truth = pd.read_parquet(demo / "raw" / "truth" / "variables.parquet").set_index("ref_id")
     period_s = truth.period[int(lab.python("star.ref_id"))] * 86400
     assert float(lab.python("view.period")) == pytest.approx(period_s, rel=0.01)
+
+
+def click_a_point(lab):
+    """A point is clicked: where it comes from is told below the plots."""
+    x, y = (float(lab.python(f"view._data.data['{name}'][4]")) for name in ("t", "value"))
+    lab.page.mouse.click(*lab.point("view._curve", x, y))
+    lab.until("view.point", lambda value: value == "4")
+    origin = lab.page.locator(".jp-OutputArea .tomoe-origin").first
+    for word in (lab.python("f'frame {view.light_curve[\"frame\"][4]}'"), "← reduction", "← film", "dark-", "flat-"):
+        origin.get_by_text(word).first.wait_for(timeout=10_000)
+    lab.screenshot("light-curve-origin", ".jp-OutputArea .tomoe-light-curve")
 
 
 def click_a_peak(lab):

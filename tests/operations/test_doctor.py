@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.databases import Databases
-from tomoe_explore.archive import Archive, mounts
+from tomoe_explore.archive import Archive, jobs, mounts
+from tomoe_explore.archive.owner import Owner
 from tomoe_explore.operations import doctor
 from tomoe_explore.operations.run import Run
+from tomoe_explore.operations.watch.health import HEALTH, write_health
 
 
 @pytest.fixture
@@ -71,6 +75,66 @@ def test_a_cut_off_reduction_is_noted(archive: Archive) -> None:
         connection.exec_driver_sql("UPDATE reductions SET status = 'running', owner_pid = 4194304")
     notes = {c.name: c.text for c in doctor.examine(archive) if c.status == "note"}
     assert "were cut off" in notes["interrupted"]
+
+
+def said(archive: Archive, *, deep: bool = False) -> dict[str, str]:
+    return {check.name: f"{check.status}: {check.text}" for check in doctor.examine(archive, deep=deep)}
+
+
+def test_jobs_that_are_lost_are_named(archive: Archive) -> None:
+    assert said(archive)["jobs"] == "ok: none at work"
+    mine, dead = (jobs.add(archive.registry, "ada", {}, workers=1) for _ in range(2))
+    jobs.adopt(archive.registry, mine)
+    jobs.adopt(archive.registry, dead, Owner(socket.gethostname(), 4194304, "then"))
+    found = said(archive)
+    assert found["jobs"] == "ok: 0 running, 1 queued"
+    assert found["lost jobs"].startswith(f"note: job {dead} of ada")
+    assert f"`tomoe jobs {dead} --resume`" in found["lost jobs"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "fault: .*limits.json cannot be read: .*jobs wait until it is mended"),
+        ('{"workers": 0}', "fault: .*workers must be a number from 1"),
+        ('{"disk_free_gb": 1e9}', "fault: .*the whole disk has .* no job starts"),
+        ('{"memory_gb": 1e6}', "note: 1 workers .* the memory here holds no more"),
+        ('{"memory_gb": 2, "workers": 1}', "ok: 1 workers"),
+    ],
+)
+def test_limits_that_make_no_sense_are_named(archive: Archive, text: str, words: str) -> None:
+    archive.layout.limits.write_text(text)
+    assert re.match(words, said(archive)["limits"])
+
+
+def test_damaged_backups_are_named(archive: Archive) -> None:
+    assert "backups" not in said(archive)
+    archive.layout.backups.mkdir()
+    backup = archive.backup(archive.layout.backups / "registry.zip").path
+    assert said(archive, deep=True)["backups"].startswith("ok: 1 whole")
+    spoil(backup)
+    assert said(archive)["backups"].startswith("ok: 1 there")
+    assert "registry.zip is damaged" in said(archive, deep=True)["backups"]
+
+
+def test_what_a_watch_says_of_itself(archive: Archive) -> None:
+    assert "watch" not in said(archive)
+    content = {"state": "working", "waiting_for": {}, "under_way": []}
+    write_health(archive.root / HEALTH, content)
+    assert said(archive)["watch"].startswith("ok: well")
+    write_health(archive.root / HEALTH, content | {"state": "waiting", "waiting_for": {"disk": "too little space"}})
+    assert said(archive)["watch"] == "note: waits: too little space"
+
+
+def test_what_stands_beside_the_products_is_no_orphan(archive: Archive) -> None:
+    archive.layout.limits.write_text("{}")
+    archive.layout.backups.mkdir()
+    archive.backup(archive.layout.backups / "registry.zip")
+    write_health(archive.root / HEALTH, {"state": "idle", "waiting_for": {}, "under_way": []})
+    folder = archive.layout.job(1)
+    folder.mkdir(parents=True)
+    (folder / "log").write_text("a line\n")
+    assert said(archive, deep=True)["orphans"] == "ok: every file has its record"
 
 
 def test_an_older_registry_is_named(archive: Archive) -> None:

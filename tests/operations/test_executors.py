@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -45,9 +46,22 @@ def test_more_items_may_come(executor: int | None) -> None:
     assert found == [9, 81, 6561]
 
 
-def test_dead_workers_are_failures() -> None:
+def die_of_three(n: int) -> int:
+    return die(n) if n == 3 else n
+
+
+def test_a_dead_worker_costs_its_item_only() -> None:
+    with open_executor(2) as pool:
+        assert sorted(each(pool, die_of_three, deque(range(7)), failed=lost)) == [-1, 0, 1, 2, 4, 5, 6]
+
+
+def test_a_worker_that_dies_between_two_items_costs_none() -> None:
     with open_executor(1) as pool:
-        assert list(each(pool, die, deque(range(5)), failed=lost)) == [-1] * 5
+        assert pool is not None
+        worker = pool.submit(os.getpid).result()
+        os.kill(worker, signal.SIGKILL)
+        time.sleep(0.3)
+        assert pool.submit(square, 3).result() == 9
 
 
 def test_workers_end_with_a_parent_that_is_killed() -> None:

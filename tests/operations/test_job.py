@@ -15,22 +15,24 @@ import numpy as np
 import pytest
 
 import tomoe_explore as te
+from tests.databases import Databases
 from tests.films import write_film
 from tests.operations.test_reduce import same_rows
 from tomoe_explore import errors
 from tomoe_explore.archive import Archive
+from tomoe_explore.archive import jobs as queue
 from tomoe_explore.operations.job import Job
-from tomoe_explore.operations.run import Run
+from tomoe_explore.operations.job_reporter import Reporter, Stopped
+from tomoe_explore.operations.run import Outcome, Run
 
-N_DARKS = 16
+N_DARKS = 10
 
 pytestmark = pytest.mark.timeout(200)
 
 
 @pytest.fixture
-def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
+def archive(tmp_path: Path, databases: Databases) -> Iterator[Archive]:
     """An empty archive; no job of it is left behind."""
-    monkeypatch.delenv("TOMOE_DATABASE", raising=False)
     archive = Archive.create(tmp_path / "archive")
     limits(archive, workers=2, memory_gb=2)
     yield archive
@@ -116,8 +118,10 @@ def test_a_job_outlives_who_submits_it(archive: Archive, small_night: Path, firs
 def test_cancelled_and_killed_and_taken_up_again(archive: Archive, darks: Path) -> None:
     job = te.submit(darks, archive)
     until(lambda: len(job.run.done) >= 2)
+    archive.layout.limits.write_text("{")  # somebody is writing to it
     job.cancel()
     assert job.wait(30) == "cancelled"
+    limits(archive, workers=2, memory_gb=2)
     n_done = job.progress.done
     assert 2 <= n_done < N_DARKS, "cancelled too late to show anything"
     assert len(archive.search(product="dark")) == n_done
@@ -140,7 +144,7 @@ def test_workers_of_a_killed_job_end_with_it(archive: Archive, darks: Path) -> N
     job = te.submit(darks, archive, workers=2)
     until(lambda: len(job.run.done) >= 2)
     pid = job.record.owner.pid
-    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    workers = children(pid)
     assert len(workers) >= 2
     os.kill(pid, signal.SIGKILL)
     until(lambda: not any(os.path.exists(f"/proc/{worker}") for worker in workers), 10)
@@ -148,17 +152,18 @@ def test_workers_of_a_killed_job_end_with_it(archive: Archive, darks: Path) -> N
     assert_each_dark_is_there_once(archive)
 
 
+@pytest.mark.both_databases
 def test_jobs_wait_for_room_then_for_each_other(archive: Archive, darks: Path) -> None:
     """No disk: both wait. With one worker for all they run one after the other."""
-    few = sorted(darks.glob("*.fits"))[:4]
+    few = sorted(darks.glob("*.fits"))[:2]
     limits(archive, disk_free_gb=1e7)
-    first, second = te.submit(few[:2], archive), te.submit(few[2:], archive)
+    first, second = te.submit(few[0], archive), te.submit(few[1], archive)
     until(lambda: all("GB must stay free" in job.record.message for job in (first, second)))
     assert (first.state, second.state) == ("queued", "queued")
     limits(archive, workers=1)
     assert first.wait(60) == second.wait(60) == "done"
     assert str(first.record.finished) <= str(second.record.started)
-    assert len(archive.table("masters")) == 4
+    assert len(archive.table("masters")) == 2
 
 
 @pytest.mark.slow
@@ -175,6 +180,48 @@ def test_a_user_who_waits_gets_a_turn(archive: Archive, darks: Path, monkeypatch
     assert long.wait(60) == "done"
     assert str(short.record.finished) < str(long.record.finished)
     assert_each_dark_is_there_once(archive)
+
+
+def children(pid: int) -> list[int]:
+    """Processes that any thread of a process has started."""
+    found = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(child) for part in found for child in part]
+
+
+def worker_of(pid: int) -> int | None:
+    found = [child for child in children(pid) if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return found[0] if found else None
+
+
+def test_a_worker_that_dies_costs_its_film_only(archive: Archive, darks: Path) -> None:
+    job = te.submit(darks, archive)
+    until(lambda: len(job.run.done) >= 1)
+    worker = worker_of(job.record.owner.pid)
+    assert worker is not None
+    os.kill(worker, signal.SIGKILL)
+    assert job.wait(100) == "done", job.log()
+    assert (job.progress.done, job.progress.failed) == (N_DARKS - 1, 1)
+    assert "worker-died: its process died" in repr(job)
+    assert job.resume().wait(60) == "done"
+    assert job.progress.failed == 0
+    assert_each_dark_is_there_once(archive)
+
+
+def test_a_job_in_a_registry_that_was_restored(archive: Archive, darks: Path, tmp_path: Path) -> None:
+    """What it did after the backup is not done any more, whatever its own notes say."""
+    limits(archive, disk_free_gb=1e7)
+    job = te.submit(sorted(darks.glob("*.fits"))[:2], archive)
+    until(lambda: "GB must stay free" in job.record.message)
+    backup = archive.backup(tmp_path / "registry.zip").path
+    limits(archive)
+    assert job.wait(60) == "done"
+    assert len(archive.table("masters")) == 2
+    archive.restore(backup, force=True)
+    assert len(archive.table("masters")) == 0
+    until(lambda: job.state == "lost")  # its process may be ending yet
+    assert job.resume().wait(60) == "done"
+    assert len(archive.table("masters")) == 2
+    assert_sound(archive)
 
 
 @pytest.mark.slow
@@ -211,6 +258,15 @@ def test_what_is_wrong_is_said_at_once(archive: Archive, darks: Path, tmp_path: 
     assert len(te.jobs(archive)) == 0
     with pytest.raises(errors.NotFoundError, match="no job 4"):
         te.jobs(archive)[4]
+
+
+def test_notes_that_cannot_be_written_stop_the_job_and_lose_no_count(archive: Archive) -> None:
+    reporter = Reporter(archive, queue.add(archive.registry, "ada", {}, workers=1))  # it has no directory
+    with pytest.raises(Stopped, match="its notes cannot be written: No such file") as stopped:
+        reporter.film(Outcome("a.fits", "done"))
+    assert stopped.value.state == "queued"
+    reporter.note(Outcome("a.fits", "done"))  # heard of twice
+    assert reporter.values()["done"] == 1
 
 
 def test_a_process_that_does_not_start(archive: Archive, darks: Path, monkeypatch: pytest.MonkeyPatch) -> None:

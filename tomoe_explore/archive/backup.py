@@ -93,6 +93,18 @@ def backup(registry: Registry, path: str | os.PathLike[str]) -> Backup:
     return made
 
 
+def check_backup(path: str | os.PathLike[str]) -> Backup:
+    """What a backup holds; its database is read and its checksum compared.
+
+    Raises
+    ------
+    ArchiveError
+        If it is damaged, or no backup.
+    """
+    with _unpacked(Path(os.path.abspath(path))) as (about, _):
+        return about
+
+
 def _copy_sqlite(registry: Registry, target: Path) -> None:
     """SQLite's own copy of its pages. Writers wait for it; in steps between theirs, it would begin anew each time."""
     with registry.reading(any_revision=True) as connection, closing(sqlite3.connect(target)) as copy:
@@ -187,6 +199,6 @@ def _refuse_loss(about: Backup, saved: sa.Connection, connection: sa.Connection,
     if lost:
         what = ", ".join(f"{n:,} {name}" for name, n in lost.items())
         raise ArchiveError(
-            f"{registry!r} holds {what} that the backup of {about.made} has not: they would be lost; "
+            f"registry {shown(registry.url)} holds {what} that the backup of {about.made} has not: they would be lost; "
             "to restore all the same use --force (force=True)"
         )

@@ -120,8 +120,10 @@ def add(registry: Registry, user_name: str, options: Mapping[str, Any], *, worke
         "owner_host": socket.gethostname(), "owner_pid": 0, "owner_started": "",
     }  # fmt: skip
     with registry.writing() as connection:
-        key = connection.execute(sa.insert(_jobs), row).inserted_primary_key
-    return int(key[0])  # type: ignore[index]
+        # a sequence of the database would not know the jobs that a restored backup brought
+        job_id = 1 + int(connection.execute(sa.select(sa.func.max(_jobs.c.job_id))).scalar() or 0)
+        connection.execute(sa.insert(_jobs), {"job_id": job_id, **row})
+    return job_id
 
 
 def records(registry: Registry) -> list[JobRecord]:
@@ -171,7 +173,7 @@ def ask_cancel(registry: Registry, job_id: int) -> None:
     with registry.writing() as connection:
         row = connection.execute(sa.select(_jobs).where(_ONE).with_for_update(), {"this": job_id}).mappings().one()
         at_once = row["state"] == "queued" or _record(row).state == "lost"
-        ended = {"state": "cancelled", "finished": now(), "message": "cancelled"} if at_once else {}
+        ended = {"state": "cancelled", "finished": now(), "message": ""} if at_once else {}
         query = sa.update(_jobs).where(_ONE, _jobs.c.state.in_(ACTIVE)).values(cancel=True, **ended)
         connection.execute(query, {"this": job_id})
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tomoe_explore.columns import COLUMNS
 from tomoe_explore.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ _COLOURS = {
     "film": ("#e5f1f8", "#0072b2"), "master": ("#e0f3ec", "#009e73"), "refcat": ("#fdf1dc", "#e69f00"),
     "reduction": ("#fbe8dd", "#d55e00"), "product": ("#eef0f2", "#5b6470"), "other": ("#ffffff", "#8a8f98"),
 }  # fmt: skip
+
+
+#: Values of a row that are shown, and with how many digits.
+_SHOWN = {"frame": "", "mjd": ".8f", "ra": ".6f", "dec": ".6f", "x": ".2f", "y": ".2f",
+          "flux": ".6g", "flux_err": ".3g", "mag": ".4f"}  # fmt: skip
+_UNITS = {name: unit for name, _, unit, _, _ in COLUMNS}
 
 
 @dataclass(frozen=True)
@@ -156,16 +163,22 @@ def _add_reduction(boxes: list[Box], arrows: list[Arrow], origin: Origin) -> Non
         arrows.append(("reduction", "later", "superseded by"))
     for product in origin.products:
         key, chosen = product["product_id"], product["product_id"] == origin.product.get("product_id")
-        rows = f"{product['n_rows']:,} rows" if product["n_rows"] else f"{product['bytes']:,} bytes"
+        n = product["n_rows"]
+        rows = f"{n:,} row{'s' * (n != 1)}" if n else f"{product['bytes']:,} bytes"
         lines = (key, rows, _short(product["checksum"])) if chosen or asked else (rows,)
         boxes.append(_box(key, "product", 3, product["kind"], *lines, asked=chosen and not origin.row))
         arrows.append(("reduction", key, ""))
     if origin.row:
         row = origin.row
-        shown = [(n, row[n]) for n in ("frame", "mjd", "ra", "dec", "x", "y", "flux", "flux_err", "mag") if n in row]
-        lines = tuple(f"{name} {value:.9g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown)
+        lines = tuple(_value(name, row[name]) for name in _SHOWN if row.get(name) is not None)
         boxes.append(_box("row", "product", 4, origin.asked.partition(" ")[0], *lines, asked=True))
         arrows.append((origin.product["product_id"], "row", ""))
+
+
+def _value(name: str, value: Any) -> str:
+    """A value of a row, to the digits that mean something, with its unit."""
+    number = f"{value:{_SHOWN[name]}}" if isinstance(value, float) else str(value)
+    return f"{name} {number} {_UNITS[name]}".rstrip()
 
 
 def _parameters(values: Mapping[str, Any]) -> list[str]:

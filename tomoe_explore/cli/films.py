@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tomoe_explore.cli.options import ArchiveOption, JsonOption, archive_path, opened, wants_json
+from tomoe_explore.cli.options import ArchiveOption, JsonOption, Quiet, Workers, archive_path, opened, wants_json
 from tomoe_explore.cli.output import document, ended
 
 if TYPE_CHECKING:
     from tomoe_explore.data import Refcat
 
 Films = Annotated[list[Path], typer.Argument(metavar="FILES_OR_DIRS...", help="Films, or directories of films.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
-Workers = Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes. [default: this one]")]
 
 
 def simulate(

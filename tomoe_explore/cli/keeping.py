@@ -15,6 +15,7 @@ from tomoe_explore.cli.output import document, message
 if TYPE_CHECKING:
     from tomoe_explore.archive import Archive
     from tomoe_explore.archive.backup import Backup
+    from tomoe_explore.operations.job_list import Jobs
 
 
 def init(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
@@ -55,7 +56,7 @@ def summary(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
 
 
 def jobs(
-    job_id: Annotated[int | None, typer.Argument(metavar="[ID]", help="One job. [default: all]")] = None,
+    job_id: Annotated[int | None, typer.Argument(metavar="ID", help="One job. [default: all]")] = None,
     *,
     cancel: Annotated[bool, typer.Option("--cancel", help="End it after the films under way.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Take it up again: what is done is skipped.")] = False,
@@ -63,14 +64,15 @@ def jobs(
     archive: ArchiveOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Jobs under way and past, also those submitted from notebooks.
+    """Jobs under way and past. A job is a reduction that goes on by itself; a notebook submits it with te.submit(…).
 
-    A job whose process is gone (killed, machine started anew) is lost; --resume takes it up again.
+    With ID one job and the end of its log. A job whose process is gone (killed, machine started anew) is lost; --resume
+    takes it up where it was. limits.json in the archive says what all jobs together may use, such as
+    {"workers": 2, "memory_gb": 4, "disk_free_gb": 20, "turn_minutes": 10}.
 
     Example: tomoe jobs 3 --cancel
     """
     from tomoe_explore.errors import ParameterError
-    from tomoe_explore.operations.job_limits import JobLimits
     from tomoe_explore.operations.job_list import Jobs
 
     home = opened(archive)
@@ -78,12 +80,7 @@ def jobs(
     if job_id is None:
         if cancel or resume:
             raise ParameterError(f"{'--cancel' if cancel else '--resume'} needs the number of a job")
-        limits = JobLimits.of(home)
-        if wants_json(as_json):
-            document({"limits": asdict(limits), "jobs": [asdict(record) for record in known.records()]})
-        else:
-            typer.echo(repr(known))
-            typer.echo(f"all jobs together: {limits.slots} workers ({home.layout.limits} may set it)", err=True)
+        _list_jobs(known, as_json=as_json)
         return
     if cancel and resume:
         raise ParameterError("--cancel and --resume exclude each other")
@@ -100,6 +97,23 @@ def jobs(
         typer.echo(f"{job!r}\n{job.log(tail) if tail else ''}".rstrip())
 
 
+def _list_jobs(known: Jobs, *, as_json: bool) -> None:
+    from tomoe_explore.errors import ParameterError
+    from tomoe_explore.operations.job_limits import JobLimits
+
+    path = known.archive.layout.limits
+    try:
+        limits = JobLimits.of(known.archive)
+        told = f"all jobs together: {limits.slots} workers; {path} may set it"
+    except ParameterError as error:
+        limits, told = None, f"{error}; jobs wait until it is mended"
+    if wants_json(as_json):
+        document({"limits": limits and asdict(limits), "jobs": [asdict(record) for record in known.records()]})
+    else:
+        typer.echo(repr(known))
+    message(told)
+
+
 def doctor(
     deep: Annotated[
         bool, typer.Option("--deep", help="Compute every checksum anew, and look for files without a record.")
@@ -111,7 +125,9 @@ def doctor(
     archive: ArchiveOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check environment, archive and registry, and name each fault (exit status 1 if there is one).
+    """Check environment, archive, registry and jobs, and name each fault. Exit status 1 if there is one.
+
+    health.json in the archive, if a watch writes it there, is looked at too.
 
     --repair is a dry run: it lists the files that no record names, which killed processes left. --repair --yes deletes
     these and nothing else. Keep them where the registry was restored from a backup: they may be whole reductions.
@@ -157,13 +173,13 @@ def backup(
     archive: ArchiveOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the registry to one file, consistent while writers go on; `tomoe restore` brings it back.
+    """Write the registry to one file, which `tomoe restore` brings back. Writers may go on.
 
     The archive's files are not in it: they never change once they are registered, so copy them with rsync, after this.
 
     Example: tomoe backup /backups/registry-2020-08-14.zip
     """
-    _say(opened(archive).backup(file), as_json)
+    _say("", opened(archive).backup(file), as_json)
 
 
 def restore(
@@ -172,17 +188,18 @@ def restore(
     archive: ArchiveOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a backup's records in place of the registry's; refused where it holds records that the backup has not.
+    """Put a backup's records in place of the registry's. Refused where it holds records that the backup has not.
 
     What was reduced since the backup is done again by the next `tomoe reduce`. `tomoe doctor --deep` checks the whole.
 
     Example: tomoe restore /backups/registry-2020-08-14.zip
     """
-    _say(opened(archive).restore(file, force=force), as_json)
+    home = opened(archive)
+    _say(f"registry of {home.root} restored from ", home.restore(file, force=force), as_json)
 
 
-def _say(made: Backup, as_json: bool) -> None:
+def _say(what: str, made: Backup, as_json: bool) -> None:
     if wants_json(as_json):
         document(asdict(made))
     else:
-        typer.echo(repr(made))
+        typer.echo(f"{what}{made!r}")

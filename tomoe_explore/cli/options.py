@@ -18,6 +18,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on s
 PositionArgument = Annotated[str, typer.Argument(metavar="POSITION", help='Such as "20 40 12.3 -12 00 05", or deg.')]
 RadiusOption = Annotated[str, typer.Option(metavar="ANGLE", help="How far from the position; 3arcsec, 2arcmin …")]
 NightOption = Annotated[str | None, typer.Option(metavar="NIGHT", help="2020-08-14, or a range 2020-08-14:2020-08-20.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+Workers = Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes. [default: this one]")]
 
 _common: dict[str, object] = {}
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tomoe_explore.cli.options import ArchiveOption, JsonOption, NightOption, opened, wants_json
-from tomoe_explore.cli.output import document, message
+from tomoe_explore.cli.options import ArchiveOption, JsonOption, NightOption, Quiet, Workers, opened, wants_json
+from tomoe_explore.cli.output import document, line
 
 if TYPE_CHECKING:
-    from tomoe_explore.archive import Archive
     from tomoe_explore.archive.provenance import Origin
+    from tomoe_explore.archive.replay import Replay
 
 Format = Literal["text", "json", "prov", "provn", "graph"]
 
@@ -74,41 +76,47 @@ def replay(
         list[Path] | None, typer.Option(metavar="DIR", help="Where else films may lie; may be repeated.")
     ] = None,
     refcat: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the reference catalog lies now.")] = None,
+    workers: Workers = None,
+    quiet: Quiet = False,
     archive: ArchiveOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a reduction again from its record and compare with what is stored; the archive is only read.
+    """Run a reduction again from its record and compare with what is stored. The archive is only read.
 
-    Says identical, or names what differs or is gone. Exit status 0 only if all is identical.
-    --night replays all current reductions of a night.
+    Says identical, or names what differs or is gone; exit status 0 only if all is identical. --night replays all
+    current reductions of a night and sums up.
 
-    Example: tomoe replay 357754112001
+    Example: tomoe replay --night 2020-08-14 --workers 2
     """
     from tomoe_explore.errors import ParameterError
+    from tomoe_explore.operations.replays import replay_night
 
     if (id is None) == (night is None):
         raise ParameterError("name a reduction, or a night with --night 2020-08-14; one of the two")
     home = opened(archive)
+    runs: Iterable[Replay] = (
+        replay_night(home, night, films=films or (), refcat=refcat, executor=workers, progress=not quiet)
+        if night is not None
+        else [home.replay(id or 0, films=films or (), refcat=refcat)]
+    )
     results = []
-    for number in [id] if id is not None else _finished(home, night):
-        results.append(home.replay(number, films=films or (), refcat=refcat))
+    for result in runs:
+        results.append(result)
         if not wants_json(as_json):
-            typer.echo(repr(results[-1]))
+            line(repr(result if night is None else replace(result, changed=())))
     n_identical = sum(result.identical for result in results)
     if wants_json(as_json):
         document({"n": len(results), "identical": n_identical, "replays": [result.to_dict() for result in results]})
     elif night is not None:
-        message(f"{n_identical} of {len(results)} reductions are identical")
+        typer.echo(_summed(results))
     if n_identical < len(results):
         raise typer.Exit(1)
 
 
-def _finished(home: Archive, night: str | None) -> list[int]:
-    """Current reductions of a night."""
-    from tomoe_explore.errors import NotFoundError
-
-    rows = home.table("reductions", night=night, columns=["reduction_id", "status"]).to_pylist()
-    found = [row["reduction_id"] for row in rows if row["status"] == "done"]
-    if not found:
-        raise NotFoundError(f"no finished reduction of {night}; `tomoe summary` says what there is")
-    return found
+def _summed(results: Sequence[Replay]) -> str:
+    """How many of a night came out the same (the others have been named), and what is other code now, said once."""
+    n_gone, n_same = sum(bool(result.gone) for result in results), sum(result.identical for result in results)
+    odd = [f"{n} {word}" for n, word in ((len(results) - n_same - n_gone, "differ"), (n_gone, "gone")) if n]
+    same = f"{n_same} of {len(results)} reductions are identical" + (f": {', '.join(odd)}" if odd else "")
+    changed = dict.fromkeys(text for result in results for text in result.changed)
+    return "\n".join([same, *(f"  other now: {text}" for text in changed)])

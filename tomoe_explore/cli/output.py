@@ -49,6 +49,13 @@ def message(text: str) -> None:
     typer.echo(f"tomoe: {text}", err=True)
 
 
+def line(text: str) -> None:
+    """A line on standard output, above the progress bar if there is one."""
+    from tqdm import tqdm
+
+    tqdm.write(text, file=sys.stdout)
+
+
 def document(content: Any) -> None:
     """One JSON document on standard output; NaN, which JSON does not know, becomes null."""
     typer.echo(json.dumps(_plain(content), indent=1, default=str, allow_nan=False, ensure_ascii=False))

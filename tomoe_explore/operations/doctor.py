@@ -6,10 +6,8 @@ import os
 import shutil
 import sys
 import warnings
-from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Literal
 
 import sqlalchemy as sa
 
@@ -19,9 +17,9 @@ from tomoe_explore.archive.migration import REVISION
 from tomoe_explore.archive.mounts import refuse_network
 from tomoe_explore.archive.summary import count
 from tomoe_explore.errors import TomoeError
+from tomoe_explore.operations.check import Check, Status, first
+from tomoe_explore.operations.doctor_running import check_running
 from tomoe_explore.operations.inventory import orphans, owner_of, wrong_files
-
-Status = Literal["ok", "note", "fault"]
 
 #: Modules without which something does not work; each is imported, for a broken binary shows only then.
 MODULES = (
@@ -31,26 +29,6 @@ MODULES = (
 VIEW_MODULES = ("ipywidgets", "bokeh", "holoviews", "datashader", "jupyter_bokeh", "matplotlib", "jupyterlab")
 
 _LOW_DISK_BYTES, _NO_DISK_BYTES = 5e9, 5e8
-_SHOWN = 5
-
-
-@dataclass(frozen=True)
-class Check:
-    """What one check found.
-
-    Attributes
-    ----------
-    name : str
-        What was looked at.
-    status : str
-        ``ok``; ``note``: worth knowing; ``fault``: something does not work.
-    text : str
-        What was found, and what to do.
-    """
-
-    name: str
-    status: Status
-    text: str
 
 
 def examine(archive: Archive | str | os.PathLike[str] | None = None, *, deep: bool = False) -> list[Check]:
@@ -84,7 +62,7 @@ def examine(archive: Archive | str | os.PathLike[str] | None = None, *, deep: bo
     text = f"{archive.root}: {n.get('done', 0)} reductions done, {n.get('failed', 0)} failed, {holds.masters} masters"
     checks += [Check("archive", "ok", text), _disk(archive.root), _registry_place(archive), _refcat(archive)]
     checks += [_files(archive, deep), *([_orphans(archive)] if deep else [])]
-    return [*checks, *_unfinished(archive)]
+    return [*checks, *_unfinished(archive), *check_running(archive, deep=deep)]
 
 
 def _python() -> Check:
@@ -160,7 +138,7 @@ def _files(archive: Archive, deep: bool) -> Check:
     how = "with their checksums" if deep else "with their sizes"
     if not faults:
         return Check("files", "ok", f"all {n} files are there, {how}")
-    text = f"{len(faults)} of {n} files are wrong: {_first(faults)}; reduce their films with --force"
+    text = f"{len(faults)} of {n} files are wrong: {first(faults)}; reduce their films with --force"
     return Check("files", "fault", text)
 
 
@@ -168,14 +146,9 @@ def _orphans(archive: Archive) -> Check:
     found = orphans(archive)
     if not found:
         return Check("orphans", "ok", "every file has its record")
-    names = _first([str(path.relative_to(archive.root)) for path in found])
+    names = first([str(path.relative_to(archive.root)) for path in found])
     text = f"{len(found)} files have no record, no reader sees them: {names}; `tomoe doctor --repair` lists them all"
     return Check("orphans", "note", text)
-
-
-def _first(texts: list[str]) -> str:
-    more = f"; and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return "; ".join(texts[:_SHOWN]) + more
 
 
 def _unfinished(archive: Archive) -> list[Check]:
@@ -193,7 +166,7 @@ def _unfinished(archive: Archive) -> list[Check]:
         kinds = ", ".join(f"{row['n']} {row['error_kind']}" for row in failed)
         checks.append(Check("failures", "note", f"{kinds}; archive.table('reductions') says why"))
     if dead:
-        ids = ", ".join(str(row["reduction_id"]) for row in dead[:_SHOWN])
+        ids = ", ".join(str(row["reduction_id"]) for row in dead[:5])
         text = f"{len(dead)} reductions ({ids}) were cut off; `tomoe reduce` takes them up again"
         checks.append(Check("interrupted", "note", text))
     return checks

@@ -8,11 +8,20 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from tomoe_explore.errors import ParameterError
+from tomoe_explore.errors import ParameterError, WorkerDiedError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -38,11 +47,11 @@ def open_executor(executor: Any) -> Iterator[Executor | None]:
     if executor is None:
         yield None
     elif isinstance(executor, int) and not isinstance(executor, bool) and executor > 0:
-        with processes(executor) as pool:
+        with Workers(executor) as workers:
             try:
-                yield pool
+                yield workers
             except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
+                workers.shutdown(wait=True, cancel_futures=True)
                 raise
     elif isinstance(executor, Executor):
         yield executor
@@ -55,10 +64,62 @@ def open_executor(executor: Any) -> Iterator[Executor | None]:
         )
 
 
-def processes(n: int) -> ProcessPoolExecutor:
-    """So many fresh processes of this machine, which end when this one does, however it ends."""
+class Workers(ThreadPoolExecutor):
+    """Fresh processes of this machine, one item each at a time; they end when this one does, however it ends.
+
+    A process that dies (of memory, or a library) costs the item that it was at, which gets a `WorkerDiedError`; a fresh
+    one takes its place. Of `concurrent.futures.ProcessPoolExecutor` nothing would be left.
+
+    Parameters
+    ----------
+    n : int
+        How many processes.
+
+    Examples
+    --------
+    >>> with Workers(1) as workers:
+    ...     workers.submit(abs, -3).result()
+    3
+    """
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n, thread_name_prefix="tomoe-worker")  # a thread waits for each process
+        self._idle: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
+        for _ in range(n):
+            self._idle.put(_process())
+
+    def submit(self, work: Callable[..., Result], /, *items: Any, **named: Any) -> Future[Result]:
+        """See `concurrent.futures.Executor.submit`."""
+        return super().submit(self._run, work, items, named)
+
+    def _run(self, work: Callable[..., Result], items: tuple[Any, ...], named: dict[str, Any]) -> Result:
+        process = self._idle.get()
+        try:
+            try:
+                future = process.submit(work, *items, **named)
+            except BrokenExecutor:  # it died while it had nothing to do
+                process = _process()
+                future = process.submit(work, *items, **named)
+            return future.result()
+        except BrokenExecutor:
+            process.shutdown(wait=False)
+            process = _process()
+            raise WorkerDiedError("its process died: of too little memory, or in a library") from None
+        finally:
+            self._idle.put(process)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """See `concurrent.futures.Executor.shutdown`."""
+        super().shutdown(wait=wait, cancel_futures=cancel_futures)
+        if wait:
+            while not self._idle.empty():
+                self._idle.get().shutdown()
+
+
+def _process() -> ProcessPoolExecutor:
+    """A process that starts when it is given its first item."""
     # spawned, not forked: a fork would copy the locks of threads that do not exist in the child
-    return ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
 
 
 def _start_worker() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import time
-from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
@@ -22,7 +22,7 @@ from tomoe_explore.archive.reserve import now
 from tomoe_explore.errors import JobError, JobTimeoutError, NotFoundError, ParameterError, RefcatError, TomoeError
 from tomoe_explore.operations.job_limits import JobLimits
 from tomoe_explore.operations.job_outcomes import read_outcomes
-from tomoe_explore.operations.job_progress import Progress, duration, elapsed_s, progress_of
+from tomoe_explore.operations.job_progress import Progress, elapsed_s, progress_of, told
 from tomoe_explore.operations.job_start import start
 from tomoe_explore.operations.run import Run
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 StrPath = str | os.PathLike[str]
 
 _LOOK_S = 0.3  #: between two looks of `Job.wait`
+_LINE_BYTES = 1000  #: a line of the log is shorter
 
 
 def submit(
@@ -98,6 +99,8 @@ def submit(
         "parameters": asdict(parameters) if parameters else {},
     }
     job = Job(archive, queue.add(archive.registry, _user(), options, workers=workers))
+    # of another job that had this number, before the registry was restored from a backup
+    shutil.rmtree(archive.layout.job(job.job_id), ignore_errors=True)
     job._start()
     return job
 
@@ -200,8 +203,11 @@ class Job:
     def log(self, tail: int | None = 20) -> str:
         """The last lines of its log; all of it with None."""
         try:
-            with (self.archive.layout.job(self.job_id) / "log").open(errors="replace") as file:
-                return "".join(file if tail is None else deque(file, tail))
+            with (self.archive.layout.job(self.job_id) / "log").open("rb") as file:
+                if tail is not None:  # a view asks every second, and a night's log is long
+                    file.seek(max(os.fstat(file.fileno()).st_size - _LINE_BYTES * tail, 0))
+                text = file.read().decode(errors="replace")
+            return text if tail is None else "".join(text.splitlines(keepends=True)[-tail:] if tail else [])
         except FileNotFoundError:
             return ""
 
@@ -219,12 +225,12 @@ class Job:
             record = self.record
         except TomoeError as error:
             return f"job {self.job_id} of {self.archive.root}: {error}"
-        took = f" in {duration(elapsed_s(record))}" if record.state == "done" else ""
-        about = f": {record.message}" if record.message else ""
-        lines = [f"job {self.job_id}, {record.state}{took}{about}", f"  {progress_of(record)}"]
+        about = told(record)
+        comma = ", " if about and record.state != "done" else " "  # done in 8 s
+        lines = [f"job {self.job_id}: {record.state}{comma}{about}".rstrip(), f"  {progress_of(record)}"]
         lines += [f"  failed  {film}: {kind}: {why}" for film, kind, why in record.failures]
         if record.failed > len(record.failures):
-            lines.append(f"  and {record.failed - len(record.failures)} more; see .run")
+            lines.append(f"  and {record.failed - len(record.failures)} more: job.run.failed")
         return "\n".join(lines)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:

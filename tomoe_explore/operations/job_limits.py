@@ -16,7 +16,12 @@ _MIN_MEMORY_GB = 2.0  # what libraries and buffers reserve; they use a third of 
 
 
 def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processors of the machine, or the share of them that the container that this is may use."""
+    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # no such file, or "max"
+        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text().split())
+        n = min(n, max(quota // period, 1))
+    return n
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,10 @@ class JobLimits:
 
     def short_of_disk(self, place: Path) -> str:
         """Why no job may write there now; empty if one may."""
-        free_gb = shutil.disk_usage(place).free / 1e9
+        try:
+            free_gb = shutil.disk_usage(place).free / 1e9
+        except OSError as error:  # a network disk that is away comes back
+            return f"waits for {place}, which cannot be reached: {error.strerror or error}"
         if free_gb >= self.disk_free_gb:
             return ""
         return f"waits for room: {free_gb:.1f} GB free at {place}, {self.disk_free_gb:g} GB must stay free"

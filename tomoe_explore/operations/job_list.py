@@ -12,12 +12,14 @@ from tomoe_explore.archive import Archive, open_archive
 from tomoe_explore.archive import jobs as queue
 from tomoe_explore.archive.jobs import JobRecord
 from tomoe_explore.operations.job import Job
-from tomoe_explore.operations.job_progress import progress_of
+from tomoe_explore.operations.job_progress import progress_of, told
 
 if TYPE_CHECKING:
     import pandas as pd
 
 StrPath = str | os.PathLike[str]
+
+_NOTE = 70  #: letters of a table's last column; the job itself says all
 
 
 def jobs(archive: Archive | StrPath | None = None) -> Jobs:
@@ -79,12 +81,16 @@ class Jobs:
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
         """Headings and cells of a table for people."""
-        rows = [
-            [str(r.job_id), r.state, f"{progress_of(r).ended} of {r.total}", str(r.failed), r.user_name,
-             r.submitted[:19], r.message or progress_of(r).step]
-            for r in self.records()
-        ]  # fmt: skip
-        return ["job", "state", "films", "failed", "user", "submitted", "at"], rows
+        rows = []
+        for r in self.records():
+            progress = progress_of(r)
+            films = f"{progress.ended} of {r.total}" if r.total else "not counted"
+            note = told(r) or progress.step
+            note = note if len(note) <= _NOTE else note[: _NOTE - 1] + "…"
+            rows.append(
+                [str(r.job_id), r.state, films, str(r.failed), r.user_name, r.submitted[:19].replace("T", " "), note]
+            )
+        return ["job", "state", "films", "failed", "user", "submitted (UTC)", ""], rows
 
     def __repr__(self) -> str:
         heads, rows = self.rows()
@@ -95,6 +101,9 @@ class Jobs:
 
     def _repr_html_(self) -> str:
         heads, rows = self.rows()
-        head = "".join(f"<th>{h}</th>" for h in heads)
-        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+        if not rows:
+            return escape(repr(self))
+        look = "style='text-align:left'"
+        head = "".join(f"<th {look}>{h}</th>" for h in heads)
+        body = "".join(f"<tr>{''.join(f'<td {look}>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
         return f"<table class='tomoe-job-table'><tr>{head}</tr>{body}</table>"

@@ -7,6 +7,8 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 from tomoe_explore import raw
@@ -14,6 +16,7 @@ from tomoe_explore.archive import Archive, jobs, open_archive
 from tomoe_explore.archive.owner import this_process
 from tomoe_explore.archive.reserve import now
 from tomoe_explore.errors import TomoeError
+from tomoe_explore.operations.executors import Workers
 from tomoe_explore.operations.job_limits import JobLimits
 from tomoe_explore.operations.job_outcomes import read_outcomes
 from tomoe_explore.operations.job_reporter import PULSE_S, QUIET_S, Reporter, Stopped, say
@@ -91,8 +94,7 @@ class JobProcess:
         record = jobs.record(self._registry, self._job_id)
         options = record.options
         found = raw.find_films(options["paths"])
-        outcomes = read_outcomes(self._archive, self._job_id)
-        known = {path: outcomes[path] for path in map(str, found) if path in outcomes and _is_final(outcomes[path])}
+        known = self._known(found)
         left = [path for path in found if str(path) not in known]
         self._reporter.count(len(found), known.values())
         self._reporter.step("headers")
@@ -107,23 +109,52 @@ class JobProcess:
         given: dict[str, Any] = dict(options["parameters"])
         if given:
             given["mover_rates"] = tuple(given["mover_rates"])  # JSON knows no tuple
-        reduce(left, self._archive, options["refcat"], executor=record.workers if record.workers > 1 else None,
-               force=options["force"], parameters=Parameters(**given), progress=self._reporter)  # fmt: skip
+        with _Workers(record.workers, self._reporter) as workers:
+            reduce(left, self._archive, options["refcat"], executor=workers, force=options["force"],
+                   parameters=Parameters(**given), progress=self._reporter)  # fmt: skip
+
+    def _known(self, found: list[Path]) -> dict[str, Outcome]:
+        """Outcomes of the films that this job has done, as far as the archive still has them: it may be a backup's."""
+        before = {path: outcome for path, outcome in read_outcomes(self._archive, self._job_id).items()
+                  if outcome.status == "done" or (outcome.status == "skipped" and not outcome.error_kind)}  # fmt: skip
+        files = [(str(path), path.stat()) for path in found if str(path) in before]
+        settled = self._archive.settled([(path, stat.st_size, stat.st_mtime_ns) for path, stat in files])
+        return {path: before[path] for path in settled}
 
     def _leave(self, state: str, why: str, **when: str) -> None:
         last = {**self._reporter.values(), "state": state, "message": why, "heartbeat": now(), **when}
         _insist(lambda: jobs.change(self._registry, self._job_id, owner=self._me, **last))
 
 
+class _Workers(Workers):
+    """Also one worker is a process of its own: one that dies costs its film, not the job.
+
+    The reporter hears of each film from here, too: when a run is stopped nobody else follows the films under way.
+    """
+
+    def __init__(self, n: int, reporter: Reporter) -> None:
+        super().__init__(n)
+        self._reporter = reporter
+
+    def submit(self, work: Callable[..., Any], /, *items: Any, **named: Any) -> Future[Any]:
+        """See `Workers`."""
+        future = super().submit(work, *items, **named)
+        future.add_done_callback(self._tell)
+        return future
+
+    def _tell(self, future: Future[Any]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            self._reporter.note(future.result())
+
+    def __exit__(self, *error: object) -> None:
+        self.shutdown(wait=True, cancel_futures=True)
+
+
 def _limit_memory(gb: float) -> None:
     """Of this process, and of the workers that it will start."""
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    resource.setrlimit(resource.RLIMIT_DATA, (int(gb * 1e9), most))
-
-
-def _is_final(outcome: Outcome) -> bool:
-    """Whether a film need not be looked at again: not one that failed, or that another process was at."""
-    return outcome.status == "done" or (outcome.status == "skipped" and not outcome.error_kind)
+    wanted = int(gb * 1e9)
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
 
 
 def _insist(action: Callable[[], object]) -> None:

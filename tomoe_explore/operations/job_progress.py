@@ -80,9 +80,17 @@ def duration(seconds: float) -> str:
 
 
 def progress_of(record: JobRecord) -> Progress:
-    """How far a job is that the registry tells of."""
-    step = record.step if record.state == "running" else ""
-    return Progress(record.total, record.done, record.failed, record.skipped, step, record.film, record.rate)
+    """How far a job is that the registry tells of; one that does not run has no step and no rate."""
+    step, rate = (record.step, record.rate) if record.state == "running" else ("", 0.0)
+    return Progress(record.total, record.done, record.failed, record.skipped, step, record.film, rate)
+
+
+def told(record: JobRecord) -> str:
+    """What is to be said beside its state; empty if nothing is."""
+    if record.state == "running" and record.cancel:
+        return "ends after the films under way"
+    took = f"in {duration(elapsed_s(record))}" if record.state == "done" else ""
+    return f"{took} {record.message}".strip()
 
 
 def elapsed_s(record: JobRecord) -> float:

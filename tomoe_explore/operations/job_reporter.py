@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -37,12 +38,14 @@ class Reporter:
     def __init__(self, archive: Archive, job_id: int) -> None:
         self._archive, self._job_id = archive, job_id
         self.stop: Stopped | None = None
+        self._lock = threading.Lock()
         self.count(0, ())
 
     def count(self, total: int, known: Iterable[Outcome]) -> None:
         """Begin anew with so many films, some of which need no work any more."""
         self._total, self._step, self._film = total, "", ""
         self._counts = Counter(outcome.status for outcome in known)
+        self._noted: set[str] = set()
         self._failures: list[tuple[str, str, str]] = []
         self._began = time.monotonic()
         self._worked = deque([self._began], maxlen=RATE_FILMS + 1)
@@ -65,7 +68,21 @@ class Reporter:
 
     def film(self, outcome: Outcome) -> None:
         """See `Watcher`."""
-        append_outcome(self._archive, self._job_id, outcome)
+        self.note(outcome)
+        self._check()
+
+    def note(self, outcome: Outcome) -> None:
+        """What came of a film, heard of once or twice, from any thread."""
+        with self._lock:
+            if outcome.film not in self._noted:
+                self._noted.add(outcome.film)
+                self._note(outcome)
+
+    def _note(self, outcome: Outcome) -> None:
+        try:
+            append_outcome(self._archive, self._job_id, outcome)
+        except OSError as error:  # most likely the disk is full; the film itself is in the archive
+            self.ask_stop(Stopped("queued", f"waits, since its notes cannot be written: {error.strerror or error}"))
         self._counts[outcome.status] += 1
         self._film = outcome.film
         if outcome.status != "skipped":
@@ -74,7 +91,6 @@ class Reporter:
             self._failures.append((outcome.film, outcome.error_kind, outcome.message))
         why = f": {outcome.error_kind}: {outcome.message}" if outcome.status == "failed" else ""
         say(f"{outcome.status} {outcome.film} ({outcome.seconds:.1f} s){why}\n{outcome.traceback}".rstrip())
-        self._check()
 
     def _check(self) -> None:
         if self.stop is not None:
@@ -94,12 +110,16 @@ class Reporter:
         self._thread.join()
 
     def _pulse(self) -> None:
+        trouble = ""
         while not self._ended.wait(PULSE_S):
             try:
                 self._tell()
                 self._listen()
+                trouble = ""
             except Exception as error:  # whatever it is, the work goes on, and the next pulse tries again
-                say(f"not told to the registry: {type(error).__name__}: {error}")
+                if str(error) != trouble:  # said once, not every second of an outage
+                    trouble = str(error)
+                    say(f"goes on, though: {type(error).__name__}: {error}")
 
     def _tell(self) -> None:
         values = self.values()
@@ -112,10 +132,10 @@ class Reporter:
     def _listen(self) -> None:
         """Whether there is a reason to stop."""
         registry, run_s = self._archive.registry, time.monotonic() - self._began
-        limits = JobLimits.of(self._archive)  # anew, since somebody may have changed them
         if jobs.record(registry, self._job_id).cancel:
-            self.ask_stop(Stopped("cancelled", "cancelled"))
-        elif short := limits.short_of_disk(self._archive.root):
+            self.ask_stop(Stopped("cancelled", ""))
+        limits = JobLimits.of(self._archive)  # anew, since somebody may have changed them
+        if short := limits.short_of_disk(self._archive.root):
             self.ask_stop(Stopped("queued", short))
         elif run_s > 60 * limits.turn_minutes and jobs.is_waited_for(registry, self._job_id):
             self.ask_stop(Stopped("queued", "has given way to another user's job"))
@@ -131,5 +151,6 @@ class Reporter:
 
 
 def say(text: str) -> None:
-    """A line of the log."""
-    print(f"{now()} {text}", flush=True)
+    """A line of the log; one that cannot be written stops nothing."""
+    with suppress(OSError):
+        print(f"{now()} {text}", flush=True)

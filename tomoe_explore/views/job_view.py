@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from html import escape
@@ -13,16 +14,22 @@ import ipywidgets as widgets
 from tomoe_explore.archive.jobs import ACTIVE, JobRecord
 from tomoe_explore.errors import TomoeError
 from tomoe_explore.operations.job import Job
-from tomoe_explore.operations.job_progress import duration, elapsed_s, progress_of
-from tomoe_explore.views.style import BLUE, GREEN, GREY, INK, ORANGE, RED, WIDTH_PX
+from tomoe_explore.operations.job_progress import duration, elapsed_s, progress_of, told
+from tomoe_explore.views.style import BLUE, GREEN, RED, SLATE, WIDTH_PX
 
 if TYPE_CHECKING:
     from tomoe_explore.operations.job_list import Jobs
 
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00 ")
+_DIRECTORIES = re.compile(r"/\S*/(?=[^/\s]+\.fits)")
+
 POLL_S = 1.0  #: between two looks at the registry
 LOG_LINES = 12
-_COLOR = {"queued": GREY, "running": BLUE, "done": GREEN, "failed": RED, "cancelled": ORANGE, "lost": RED}
+_COLOR = {"queued": SLATE, "running": BLUE, "done": GREEN, "failed": RED, "cancelled": SLATE, "lost": RED}
 _FAILURES = 10  # listed one by one
+_WIDE = f"max-width:min(100%, {WIDTH_PX}px)"
+# JupyterLab's own colours, which follow its theme
+_TEXT, _PALE = "color:var(--jp-ui-font-color1, black)", "var(--jp-layout-color2, #eeeeee)"
 
 
 class Polling(widgets.VBox):
@@ -100,10 +107,7 @@ class JobView(Polling):
             self._head.value = _head(self.job.job_id, "unknown", str(error))
             return True
         alive = record.state in ACTIVE
-        waits = " (after the films under way)" if record.state == "running" and record.cancel else ""
-        took = f" in {duration(elapsed_s(record))}" if record.state == "done" else ""
-        told = self._problem or record.message
-        self._head.value = _head(record.job_id, record.state, f"{'ends' if waits else ''}{waits}{took} {told}".strip())
+        self._head.value = _head(record.job_id, record.state, self._problem or told(record))
         self._bar.value, self._facts.value = _bar(record), _facts(record)
         self._failures.value = _failures(record)
         self._cancel.disabled = not alive or record.cancel
@@ -126,7 +130,7 @@ class JobsView(Polling):
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
         self.view: JobView | None = None
-        self._list = widgets.Select(rows=5, layout={"width": f"{WIDTH_PX}px"})
+        self._list = widgets.Select(rows=5, layout={"width": "auto", "max_width": f"{WIDTH_PX}px"})
         self._list.add_class("tomoe-jobs-list")
         self._empty = widgets.HTML()
         super().__init__([self._list, self._empty])
@@ -175,12 +179,14 @@ def _line(record: JobRecord) -> str:
     progress = progress_of(record)
     failed = f", {record.failed} failed" if record.failed else ""
     films = f"{progress.ended} of {record.total} films{failed}" if record.total else "films not counted yet"
-    return f"{record.job_id:3d}.  {record.state}:  {films};  {record.user_name}, {record.submitted[:16]} UTC"
+    when = record.submitted[:16].replace("T", " ")
+    return f"{record.job_id:3d}.  {record.state}:  {films};  {record.user_name}, {when} UTC"
 
 
-def _head(job_id: int, state: str, told: str) -> str:
-    chip = f"background:{_COLOR.get(state, GREY)};color:white;border-radius:3px;padding:1px 8px"
-    return f"<b>Job {job_id}</b> &nbsp;<span class='tomoe-job-state' style='{chip}'>{state}</span> &nbsp;{escape(told)}"
+def _head(job_id: int, state: str, text: str) -> str:
+    chip = f"background:{_COLOR.get(state, SLATE)};color:white;border-radius:3px;padding:1px 8px"
+    label = f"<b>Job {job_id}</b> &nbsp;<span class='tomoe-job-state' style='{chip}'>{state}</span>"
+    return f"<div style='{_TEXT};{_WIDE};line-height:1.6'>{label} &nbsp;{escape(text)}</div>"
 
 
 def _bar(record: JobRecord) -> str:
@@ -188,7 +194,7 @@ def _bar(record: JobRecord) -> str:
     total = max(record.total, 1)
     parts = [(record.done, BLUE), (record.skipped, "#9ec9e2"), (record.failed, RED)]
     inner = "".join(f"<div style='width:{100 * n / total:.2f}%;background:{color}'></div>" for n, color in parts if n)
-    box = f"display:flex;width:{WIDTH_PX - 20}px;height:16px;background:#e4e7ec;border-radius:3px;overflow:hidden"
+    box = f"display:flex;{_WIDE};height:16px;background:{_PALE};border-radius:3px;overflow:hidden"
     ended = progress_of(record).ended
     values = f"role='progressbar' aria-valuemin='0' aria-valuemax='{record.total}' aria-valuenow='{ended}'"
     return f"<div {values} style='{box}'>{inner}</div>"
@@ -196,11 +202,11 @@ def _bar(record: JobRecord) -> str:
 
 def _facts(record: JobRecord) -> str:
     progress = progress_of(record)
-    counts = [f"<b>{progress.ended}</b> of {record.total} films" if record.total else "films not counted yet"]
-    counts += [f"{n} {word}" for n, word in ((record.skipped, "done before"), (record.failed, "failed")) if n]
+    counts = [f"<b>{progress.ended:,}</b> of {record.total:,} films" if record.total else "films not counted yet"]
+    counts += [f"{n:,} {word}" for n, word in ((record.skipped, "done before"), (record.failed, "failed")) if n]
     pace = []
-    if record.rate:
-        pace.append(f"{record.rate:.2f} films/s, real time for {progress.detectors:.1f} detectors")
+    if progress.rate:
+        pace.append(f"{progress.rate:.2f} films/s, real time for {progress.detectors:.1f} detectors")
     if record.state == "running":
         pace.append(f"running for {duration(elapsed_s(record))}")
         if progress.seconds_left is not None:
@@ -208,23 +214,27 @@ def _facts(record: JobRecord) -> str:
     now = [progress.step] if progress.step else []
     now += [f"last film {escape(Path(record.film).name)}"] if record.film else []
     lines = [" · ".join(line) for line in (counts, pace, now) if line]
-    return f"<div style='color:{INK};line-height:1.5'>{'<br>'.join(lines)}</div>"
+    return f"<div style='{_TEXT};{_WIDE};line-height:1.5'>{'<br>'.join(lines)}</div>"
 
 
 def _failures(record: JobRecord) -> str:
     if not record.failures:
         return ""
-    cell = "style='text-align:left;padding:1px 12px 1px 0;vertical-align:top'"
+    look = "text-align:left;padding:1px 12px 1px 0;vertical-align:top"
+    cell, word = f"style='{look}'", f"style='{look};white-space:nowrap'"
     rows = "".join(
-        f"<tr><td {cell}>{escape(Path(film).name)}</td><td {cell}>{escape(kind)}</td><td {cell}>{escape(why)}</td></tr>"
+        f"<tr><td {word}>{escape(Path(film).name)}</td><td {word}>{escape(kind)}</td><td {cell}>{escape(why)}</td></tr>"
         for film, kind, why in record.failures[:_FAILURES]
     )
     more = record.failed - len(record.failures[:_FAILURES])
-    rest = f"<div>and {more} more: <code>job.run.failed</code></div>" if more > 0 else ""
+    rest = f"<div style='{_TEXT}'>and {more} more: <code>job.run.failed</code></div>" if more > 0 else ""
     heads = "".join(f"<th {cell}>{head}</th>" for head in ("failed film", "kind", "why"))
-    return f"<table style='line-height:1.4'><tr>{heads}</tr>{rows}</table>{rest}"
+    return f"<table style='{_TEXT};{_WIDE};line-height:1.4'><tr>{heads}</tr>{rows}</table>{rest}"
 
 
 def _log(text: str) -> str:
-    look = f"font-size:11px;line-height:1.35;color:{INK};background:#f5f6f8;margin:0;padding:6px;overflow-x:auto"
-    return f"<pre style='{look};max-width:{WIDTH_PX - 32}px'>{escape(text) or 'nothing yet'}</pre>"
+    """The log's last lines, in short: times of day, and names of films without their directories."""
+    lines = [_DIRECTORIES.sub("", line[11:19] + line[29:] if _TIME.match(line) else line) for line in text.splitlines()]
+    look = f"{_TEXT};{_WIDE};font-size:11px;line-height:1.35;background:{_PALE};margin:0;padding:6px"
+    shown = escape("\n".join(lines)) or "nothing yet"
+    return f"<pre style='{look};box-sizing:border-box;white-space:pre;overflow-x:auto'>{shown}</pre>"

@@ -167,7 +167,7 @@ class LightCurveView(View):
         except TomoeError as error:  # its reduction was deleted since
             told = escape(str(error))
         call = f"archive.provenance({source_id}, frame={frame})"
-        self._origin.value = f"<div>{told}<br>All of it: <code>{call}</code></div>"
+        self._origin.value = f"<div style='line-height:1.5'>{told}<br>All of it: <code>{call}</code></div>"
 
     def _peak_chosen(self, change: Any) -> None:
         if change["new"] is not None:

@@ -92,10 +92,10 @@ def test_a_night_arrives(start: Start, small_night: Path, tmp_path: Path) -> Non
     assert archive.table("stacks").num_rows == 2
     assert watching.health()["state"] == "stopped" and watching.health()["backlog"] == 0
     assert sorted(all_statuses(archive)) == ["done", "done", "failed", "failed"]  # no masters; no archive
-    *_, failure, missing, summary = told
+    summary = told[-1]
     assert any("waits: archive" in text for text in told) and any("goes on: archive" in text for text in told)
-    assert "1 film failed: not-fits. note.fits: " in failure
-    assert f"1 film failed: no-masters. {first.name}: " in missing
+    for failure in ("1 film failed: not-fits. note.fits: ", f"1 film failed: no-masters. {first.name}: "):
+        assert sum(failure in text for text in told) == 1  # at the end, or on a slow machine after a minute
     assert "stopped: 4 films done, 2 failed (1 not-fits, 1 no-masters)" in summary
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 from tomoe_explore.archive import Archive
 from tomoe_explore.data import Exposure
-from tomoe_explore.operations.executors import processes
+from tomoe_explore.errors import WorkerDiedError
+from tomoe_explore.operations.executors import Workers
 from tomoe_explore.operations.run import Outcome, Worked, failure
 from tomoe_explore.operations.watch.arrivals import Arrival
 
@@ -20,7 +21,6 @@ class Work:
     """A film, or the films of an exposure that are published, under way."""
 
     arrivals: tuple[Arrival, ...]
-    pool: ProcessPoolExecutor
     started: float
 
     @property
@@ -45,35 +45,28 @@ class Crew:
     def __init__(self, workers: int, archive: Archive, refcat: Path) -> None:
         self.workers = workers
         self._archive, self._refcat = archive, refcat
-        self._idle = [processes(1) for _ in range(workers)]
+        self._pool = Workers(workers)
         self._busy: dict[Future[tuple[Worked, ...]], Work] = {}
 
     @property
     def free(self) -> int:
-        """Processes without a film."""
-        return len(self._idle)
+        """Processes without work."""
+        return self.workers - len(self._busy)
 
     @property
     def under_way(self) -> list[Work]:
-        """Films that are being worked on."""
+        """Films and exposures that are being worked on."""
         return list(self._busy.values())
 
     def submit(self, arrival: Arrival) -> None:
         """Give a film to a free process."""
-        self._submit((arrival,), _reduce, Path(arrival.path), arrival.exposure, self._archive, self._refcat)
+        future = self._pool.submit(_reduce, Path(arrival.path), arrival.exposure, self._archive, self._refcat)
+        self._busy[future] = Work((arrival,), time.monotonic())
 
     def publish(self, films: Mapping[Arrival, Worked]) -> None:
         """Let a free process publish staged films of an exposure."""
-        self._submit(tuple(films), _publish, self._archive, tuple(films.values()))
-
-    def _submit(self, arrivals: tuple[Arrival, ...], work: Callable[..., tuple[Worked, ...]], *given: object) -> None:
-        pool = self._idle.pop()
-        try:
-            future = pool.submit(work, *given)
-        except BrokenExecutor:  # it died while it had nothing to do
-            pool = processes(1)
-            future = pool.submit(work, *given)
-        self._busy[future] = Work(arrivals, pool, time.monotonic())
+        future = self._pool.submit(_publish, self._archive, tuple(films.values()))
+        self._busy[future] = Work(tuple(films), time.monotonic())
 
     def wait(self, timeout_s: float) -> list[tuple[Arrival, Worked | None]]:
         """Films whose work has ended, and what came of them: None if the process died of it."""
@@ -82,26 +75,22 @@ class Crew:
             return []
         ended: list[tuple[Arrival, Worked | None]] = []
         for future in wait(self._busy, timeout_s, return_when=FIRST_COMPLETED).done:
-            work = self._busy.pop(future)
-            error = future.exception()
-            films: Sequence[Worked | None] = [None] * len(work.arrivals)
+            arrivals, error = self._busy.pop(future).arrivals, future.exception()
+            films: Sequence[Worked | None]
             if error is None:
                 films = future.result()
-                self._idle.append(work.pool)
+            elif isinstance(error, WorkerDiedError):
+                films = [None] * len(arrivals)
             else:
-                work.pool.shutdown(wait=False, cancel_futures=True)
-                self._idle.append(processes(1))
-                if not isinstance(error, BrokenExecutor):
-                    films = [Worked(failure(_outcome(arrival), error)) for arrival in work.arrivals]
-            ended += zip(work.arrivals, films, strict=True)
+                films = [Worked(failure(_outcome(arrival), error)) for arrival in arrivals]
+            ended += zip(arrivals, films, strict=True)
         return ended
 
     def __enter__(self) -> Crew:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for pool in [*self._idle, *(work.pool for work in self._busy.values())]:
-            pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _reduce(path: Path, exposure: Exposure, archive: Archive, refcat: Path) -> tuple[Worked, ...]:
