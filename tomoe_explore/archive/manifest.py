@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.layout import Layout
 from tomoe_explore.archive.registry import Registry
-from tomoe_explore.archive.staging import clear_errors, make_directory, remove, sync
+from tomoe_explore.archive.staging import clear_errors, make_directory, remove
 
 _p = tables.parts.c
 _COLUMNS = ("part_id", "exposure_id", "cell", "n_rows", "bytes", "checksum")
@@ -50,5 +50,4 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     make_directory(path.parent)
     new = path.with_suffix(".new")
     new.write_text(text)
-    sync(new)
-    os.replace(new, path)
+    os.replace(new, path)  # not synced: what power's failure takes the registry gives again

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from tomoe_explore import schema
@@ -76,6 +77,15 @@ class _Claim:
     carried: Sequence[Row]  # the reductions that stay, of those in the parts
     merged: Sequence[Row]  # the reductions whose place is taken, of those in merged files
 
+    def along_sky(self) -> list[tuple[Row, Staged | None]]:
+        """Records of the films that shall be in the parts, as their centres follow each other along HEALPix."""
+        films = [(item.record, item) for item in self.staged] + [(row, None) for row in self.carried]
+        ra, dec = (np.array([film[name] for film, _ in films], float) for name in ("ra", "dec"))
+        known = np.isfinite(ra)
+        place = np.full(len(films), -1)
+        place[known] = sky.healpix_29(ra[known], dec[known]) if known.any() else -1
+        return [films[k] for k in np.argsort(place, kind="stable")]
+
 
 def publish(registry: Registry, layout: Layout, staged: Sequence[Staged]) -> list[Staged]:
     """Publish staged reductions of one exposure; see `Archive.publish`."""
@@ -100,7 +110,8 @@ def publish(registry: Registry, layout: Layout, staged: Sequence[Staged]) -> lis
         discard_staged(layout, item.place)
     if left:
         with suppress(ArchiveError):  # all is published; what this leaves undone the next one does, or a rerun
-            _sweep(registry, layout, claim)
+            if claim.generation > 1:
+                _sweep(registry, layout, claim)
             for night in [claim.night, *([None] if claim.merged else [])]:
                 write_manifests(registry, layout, night)
     return [item for item in staged if item not in left]
@@ -201,17 +212,16 @@ def _swap(layout: Layout, claim: _Claim) -> Iterator[Swap | None]:
 def _merge(layout: Layout, staging: Staging, kind: str, claim: _Claim) -> Row | None:
     """The file with an exposure's rows of a table, its films along HEALPix; None if there are no rows."""
     counted = f"n_{kind}"
-    sources: list[tuple[Row, int, Staged | None]] = [
-        (item.record, item.place.reduction_id, item) for item in claim.staged if item.record[counted]
-    ]
-    sources += [(row, row["reduction_id"], None) for row in claim.carried if row[counted]]
+    sources = [(row, item) for row, item in claim.along_sky() if row[counted]]
     if not sources:
         return None
     old = [layout.root / part["path"] for part in claim.parts if part["kind"] == kind]
 
     def films() -> Iterator[pa.Table]:
-        for _row, reduction_id, item in sorted(sources, key=lambda source: (_along_sky(source[0]), source[1])):
-            yield read_staged(item.file(layout, f"{kind}.arrow")) if item else rows_of_reduction(old, reduction_id)
+        for row, item in sources:
+            yield (
+                read_staged(item.file(layout, f"{kind}.arrow")) if item else rows_of_reduction(old, row["reduction_id"])
+            )
 
     part_id = exposure_part_id(kind, claim.exposure_id, claim.generation)
     file = staging.write(
@@ -220,13 +230,8 @@ def _merge(layout: Layout, staging: Staging, kind: str, claim: _Claim) -> Row | 
     return {
         "part_id": part_id, "kind": kind, "night": claim.night, "exposure_id": claim.exposure_id, "cell": None,
         "generation": claim.generation, "path": file.path.as_posix(), "checksum": file.checksum, "bytes": file.bytes,
-        "n_rows": sum(int(row[counted]) for row, *_ in sources), "replaced": None,
+        "n_rows": sum(int(row[counted]) for row, _ in sources), "replaced": None,
     }  # fmt: skip
-
-
-def _along_sky(record: Row) -> int:
-    """Films follow each other as their centres do along HEALPix."""
-    return -1 if record["ra"] is None else int(sky.healpix_29([record["ra"]], [record["dec"]])[0])
 
 
 def _register(registry: Registry, claim: _Claim, new: Sequence[Row], old: Sequence[str]) -> bool:

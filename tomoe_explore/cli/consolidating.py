@@ -12,6 +12,7 @@ from tomoe_explore.cli.output import document
 
 def consolidate(
     night: NightOption = None,
+    *,
     workers: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Processes, of up to 1 GB each. [default: this one]")
     ] = None,
