@@ -19,8 +19,18 @@ TABLES = ("photometry", "sources", "frames", "movers", "mover_detections", "stre
 OF_EVERY_FILM = ("photometry", "sources", "frames", "stacks", "reductions")
 #: What names a row, of the columns that a table has.
 _NAMES = ("exposure_id", "detector_id", "source_id", "mover_id", "streak_id", "frame", "master_id")
-#: When and where it was made; a stack's header says its reduction's id, so its file's checksum and size follow.
-_MAY_DIFFER = {"started", "finished", "created", "checksum", "bytes", "path", "superseded_by"}
+#: When, where and by which commit it was made. A stack's header has its reduction's id: so its checksum differs.
+_MAY_DIFFER = {
+    "code_version",
+    "code_dirty",
+    "started",
+    "finished",
+    "created",
+    "checksum",
+    "bytes",
+    "path",
+    "superseded_by",
+}
 
 Films = set[tuple[int, int]]
 

@@ -27,6 +27,11 @@ def chosen(calls: list[str], mode: Mode, n: int | None) -> list[int]:
     rows = [[number for number, _ in row] for _, row in groupby(numbered, key=lambda pair: pair[1])]
     if n is None:
         return [row[0] for row in rows]
+    if mode is Mode.KILL:  # when all is registered, and nothing cleared away yet
+        rows = [
+            row for row in rows if calls[row[0] - 1].startswith("fdatasync") and "registry" not in calls[row[0] - 1]
+        ]
+        return [row[0] for row in rows[-n:]]
     picked = [rows[int((k + 0.5) / n * len(rows))] for k in range(n)]
     return [row[len(row) // 2] for row in picked]
 

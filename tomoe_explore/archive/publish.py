@@ -168,6 +168,16 @@ def _sweep(registry: Registry, layout: Layout, claim: _Claim) -> None:
         remove({layout.root / file for file in files} - named)
 
 
+def sweep_staged(registry: Registry, layout: Layout) -> None:
+    """Remove staged files of reductions that have ended: their process was killed before it could."""
+    found = {int(path.name): path for path in layout.staging("").glob("*") if path.name.isdecimal()}
+    if found:
+        with registry.reading() as connection:
+            running = {row.reduction_id for row in connection.execute(_RUNNING, {"these": list(found)})}
+        for reduction_id in found.keys() - running:
+            shutil.rmtree(found[reduction_id], ignore_errors=True)
+
+
 def _name(exposure_id: int, generation: int) -> str:
     """Of the staging directory of an exposure."""
     return f"{exposure_id:08d}-g{generation:03d}"

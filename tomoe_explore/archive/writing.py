@@ -105,7 +105,7 @@ class Writing:
             raise ArchiveError(f"reduction {reduction.reduction_id} was taken over, or given up, by another process")
 
     def list_files(self, nights: Iterable[str]) -> None:
-        """Write the manifests of some nights anew where they are not as they should be.
+        """Write the manifests of some nights anew where they are not as they should be; clear what kills left staged.
 
         Raises
         ------
@@ -114,6 +114,7 @@ class Writing:
         """
         for night in nights:
             write_manifests(self.registry, self.layout, night)
+        _publish.sweep_staged(self.registry, self.layout)
 
     def fail(self, held: Reservation | Staged, error: BaseException) -> None:
         """Record why a reduction failed; no product of it stays, and a retry is a new version."""
