@@ -132,7 +132,7 @@ def test_pandas_and_duckdb_follow_the_manifest(archive: Archive, tmp_path: Path)
     ids = duckdb.sql(f"SELECT DISTINCT reduction_id FROM read_parquet({paths}) ORDER BY 1").fetchall()
     assert [i for (i,) in ids] == [357754111001, 357754112002, 357754113001]
     manifest.unlink()
-    archive.list_files(["2020-08-14"])
+    archive.tidy(["2020-08-14"])
     assert json.loads(manifest.read_text()) == listed
 
 

@@ -24,7 +24,8 @@ def test_too_many_rows_are_refused_before_anything_is_read(three: Archive) -> No
     for path in (three.root / "tables").rglob("*.parquet"):
         path.unlink()  # what was not there could not be read
     with three.registry.writing() as connection:
-        connection.exec_driver_sql("UPDATE products SET n_rows = 30000000 WHERE n_rows IS NOT NULL")
+        many = ", ".join(f"n_{name} = 30000000" for name in ("photometry", "sources", "frames"))
+        connection.exec_driver_sql(f"UPDATE reductions SET {many}")
     for name in ("photometry", "sources", "frames"):
         with pytest.raises(TooManyRowsError, match=r"would give 90,000,000 rows.*narrow it by night.*limit=None"):
             three.table(name)

@@ -105,8 +105,10 @@ def publish(registry: Registry, layout: Layout, staged: Sequence[Staged]) -> lis
     except BaseException:
         _give_up(registry, layout, left)
         raise
+    finally:  # also where an error's traceback keeps them alive
+        for item in staged:
+            release(registry, item.place.reduction_id)
     for item in left:
-        release(registry, item.place.reduction_id)
         discard_staged(layout, item.place)
     if left:
         with suppress(ArchiveError):  # all is published; what this leaves undone the next one does, or a rerun

@@ -185,8 +185,8 @@ def removable(registry: Registry, grace_s: float = GRACE_S) -> list[sa.RowMappin
 
 
 def remove_parts(registry: Registry, layout: Layout, parts: Sequence[sa.RowMapping]) -> None:
-    """Remove replaced parts: first their records, so that none is left without its file."""
+    """Remove replaced parts: first the files, so that the records of those that are left are found again."""
+    remove(layout.root / part["path"] for part in parts)
     for some in _some([part["part_id"] for part in parts]):
         with registry.writing() as connection:
             connection.execute(sa.delete(tables.parts).where(_p.part_id.in_(some), _p.replaced.is_not(None)))
-    remove(layout.root / part["path"] for part in parts)

@@ -104,8 +104,8 @@ class Writing:
         if self.publish([self.stage(reduction, provenance)]):
             raise ArchiveError(f"reduction {reduction.reduction_id} was taken over, or given up, by another process")
 
-    def list_files(self, nights: Iterable[str]) -> None:
-        """Write the manifests of some nights anew where they are not as they should be; clear what kills left staged.
+    def tidy(self, nights: Iterable[str]) -> None:
+        """Put in order what processes left that were killed: the manifests of some nights, and staged files.
 
         Raises
         ------

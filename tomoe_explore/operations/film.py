@@ -10,6 +10,8 @@ from pathlib import Path
 
 from tomoe_explore import raw
 from tomoe_explore.archive import Archive
+from tomoe_explore.archive.reserve import Reservation
+from tomoe_explore.archive.stage import Staged
 from tomoe_explore.data import Exposure, Film, Masters, Provenance, Reduction, Refcat
 from tomoe_explore.environment import code, environment
 from tomoe_explore.errors import ArchiveError, NoMastersError, ReservedError, TomoeError
@@ -65,19 +67,19 @@ def publish(publication: Publication) -> tuple[Worked, ...]:
     try:
         lost = archive.publish(staged)
     except Exception as error:
-        return tuple(fail(archive, film, error) for film in publication.films)
+        return tuple(fail(archive, film.staged, film.outcome, error) for film in publication.films)
     taken = ArchiveError("another process took the film over, or gave it up, before its exposure was published")
     return tuple(
         Worked(failure(film.outcome, taken) if film.staged in lost else film.outcome) for film in publication.films
     )
 
 
-def fail(archive: Archive, film: Worked, error: BaseException) -> Worked:
-    """Record that a staged film failed."""
-    if film.staged is not None:
-        with suppress(TomoeError):  # such as a full disk, which is why it failed; then its process' end frees it
-            archive.fail(film.staged, error)
-    return Worked(failure(film.outcome, error))
+def fail(archive: Archive, held: Reservation | Staged | None, outcome: Outcome, error: Exception) -> Worked:
+    """Record that a film failed."""
+    if held is not None:
+        with suppress(TomoeError):  # such as a full disk, which is why it failed; its process' end frees the film
+            archive.fail(held, error)
+    return Worked(failure(outcome, error))
 
 
 def _film(task: Task) -> Worked:
@@ -141,8 +143,7 @@ def _reduce(task: Task) -> Worked:
         reduction = reduce_film(film, masters, refcat, parameters=task.parameters, reduction_id=reduction_id)
         staged = archive.stage(reduction, _provenance(task, film.checksum, refcat, reduction))
     except Exception as error:
-        archive.fail(reservation, error)
-        return Worked(failure(replace(_outcome(task), reduction_id=reduction_id), error))
+        return fail(archive, reservation, replace(_outcome(task), reduction_id=reduction_id), error)
     finally:
         # after Ctrl-C a notebook keeps this frame alive; the film must be free for the next try all the same
         del reservation

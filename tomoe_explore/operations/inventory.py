@@ -13,7 +13,7 @@ from tomoe_explore.archive import Archive
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.layout import ProductPlace
 from tomoe_explore.archive.owner import Owner
-from tomoe_explore.archive.swap import tokens
+from tomoe_explore.archive.swap import removable, tokens
 from tomoe_explore.errors import ArchiveError
 
 #: Directories whose every file must be in the registry; what else lies beside them is not the archive's.
@@ -40,9 +40,12 @@ def wrong_files(archive: Archive, *, deep: bool) -> tuple[int, list[str]]:
         What is wrong, one a file.
     """
     faults, n = [], 0
+    going = {part["part_id"] for part in removable(archive.registry, grace_s=0.0)}
     for row in _registered(archive):
         n += 1
         path = archive.root / row["path"]
+        if not path.is_file() and row["id"] in going:
+            continue
         if not path.is_file():
             faults.append(f"{row['id']}: {row['path']} is missing")
         elif path.stat().st_size != row["bytes"]:

@@ -144,7 +144,9 @@ class _Workers(Workers):
 
     def _tell(self, future: Future[Any]) -> None:
         if not future.cancelled() and future.exception() is None:
-            self._reporter.note(future.result())
+            for film in future.result():
+                if film.staged is None:
+                    self._reporter.note(film.outcome)
 
     def __exit__(self, *error: object) -> None:
         self.shutdown(wait=True, cancel_futures=True)

@@ -88,7 +88,7 @@ def reduce(
     tasks = [Task(path, e, archive, stars, parameters, force) for path, e in headers]
     outcomes = _work(tasks, unreadable, ("dark", "flat", "object"), executor, progress=progress)
     try:
-        archive.list_files({exposure.night for _, exposure in headers if exposure.kind == "object"})
+        archive.tidy({exposure.night for _, exposure in headers if exposure.kind == "object"})
     except TomoeError:
         if all(outcome.status != "failed" for outcome in outcomes):  # else these say why, and a rerun lists the files
             raise
