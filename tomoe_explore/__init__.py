@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tomoe_explore import analysis, camera, errors, raw, refcat, schema, simulate, views
     from tomoe_explore.analysis.periodogram import periodogram
     from tomoe_explore.archive import Archive, open_archive
+    from tomoe_explore.operations.consolidate import consolidate
     from tomoe_explore.operations.job import submit
     from tomoe_explore.operations.job_list import job, jobs
     from tomoe_explore.operations.reduce import make_masters, reduce
@@ -31,6 +32,7 @@ __all__ = [
     "__version__",
     "analysis",
     "camera",
+    "consolidate",
     "errors",
     "job",
     "jobs",
@@ -50,6 +52,7 @@ __all__ = [
 _HOME = {
     "Archive": "archive",
     "Parameters": "reduction.recipe",
+    "consolidate": "operations.consolidate",
     "job": "operations.job_list",
     "jobs": "operations.job_list",
     "make_masters": "operations.reduce",

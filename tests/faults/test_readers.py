@@ -54,6 +54,24 @@ def test_readers_see_whole_exposures(harness: Harness) -> None:
     harness.assert_complete(archive, films)
 
 
+@pytest.mark.timeout(600)
+def test_readers_are_not_disturbed_by_a_consolidation(harness: Harness) -> None:
+    """Nor when a film is reduced again after it, and all is merged anew; killed once in between."""
+    archive, films = harness.archive("whole"), harness.films()
+    with polling(harness, archive, films) as seen:
+        killed = harness.start(archive, "consolidate", "--quiet")
+        until(lambda: any((archive / "staging").glob("consolidate-*/*.parquet")), killed)
+        killed.kill()
+        for film in (None, *harness.night.films[:2]):
+            if film is not None:
+                harness.rerun(archive, film, more=["--force"])
+            done = harness.start(archive, "consolidate", "--quiet")
+            assert done.wait() == 0, done.messages
+    assert seen.looks > 3
+    assert seen.clean, seen
+    harness.assert_complete(archive, films)
+
+
 def test_the_checks_see_what_is_wrong(harness: Harness, tmp_path: Path) -> None:
     """A film too few, a film twice, a row lost, doubled and changed: each is counted."""
     films, whole = harness.films(), harness.whole

@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 from tests.archive.reductions import make_exposure, make_film, make_stack, reduce_film
 from tomoe_explore.archive import Archive, sky
 from tomoe_explore.archive import registry as tables
+from tomoe_explore.archive.rows import files
+from tomoe_explore.archive.search import Where
 from tomoe_explore.cli import app
 from tomoe_explore.operations import consolidate as consolidate_module
 from tomoe_explore.operations.consolidate import consolidate
@@ -106,6 +108,7 @@ def test_the_same_rows_for_every_reader(two_nights: Archive) -> None:
     cells = set(before["photometry"]["healpix_29"] // 2**48)
     assert set(parts[parts["kind"] == "photometry"]["cell"]) == cells
     assert len(cells) >= 3
+    assert not list((two_nights.root / "tables").glob("*/2020*/manifest.json"))  # no night has rows of its own
     for kind in KINDS:  # whoever knows the manifest only
         folder = two_nights.root / "tables" / kind / "all"
         listed = pd.read_json(folder / "manifest.json")["files"].tolist()
@@ -209,6 +212,21 @@ def test_superseded_rows_are_kept_for_those_who_ask(tmp_path: Path) -> None:
     assert_same(archive, before)
     assert {kind: archive.table(kind, all_versions=True).num_rows for kind in KINDS} == every
     assert_sound(archive)
+
+
+def test_rows_of_films_are_sought_where_the_films_are(two_nights: Archive, tmp_path: Path) -> None:
+    """Far away another film; merged files are in order of the sky, and a film's rows are read from its surroundings."""
+    far = make_exposure(357760, ra=120.0, dec=40.0)
+    reduce_film(two_nights, make_film(tmp_path, far), far, ra=(120.0, 120.01), dec=(40.0, 40.01))
+    asked = ({"exposure_id": 357754}, {"exposure_id": [357755, 357760]}, {"detector_id": 112}, {"night": NIGHTS[1]})
+    before = [rows(two_nights, "photometry", **where) for where in asked]
+    consolidate(two_nights, progress=False)
+    for where, expected in zip(asked, before, strict=True):
+        pd.testing.assert_frame_equal(rows(two_nights, "photometry", **where), expected)
+    everything = files(two_nights.registry, two_nights.root, "photometry", Where())
+    some = files(two_nights.registry, two_nights.root, "photometry", Where.of(exposure_id=357760))
+    assert len(some[0].paths) == 1 < len(everything[0].paths)
+    assert rows(two_nights, "photometry", exposure_id=1).empty
 
 
 def test_reduced_again_after_consolidation(two_nights: Archive, tmp_path: Path) -> None:

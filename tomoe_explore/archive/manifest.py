@@ -28,6 +28,8 @@ def write_manifests(registry: Registry, layout: Layout, night: str | None) -> No
            "cell": null, "n_rows": 51840, "bytes": 622080, "checksum": "xxh3:…"}, …]}
 
     Paths are relative to the manifest. Files that are named no more stay for a while, for those who read them now.
+    Each manifest changes in one moment; when rows go from a night's to that of all nights, the two do not: who wants
+    several nights while `tomoe consolidate` runs asks the archive.
     """
     # under the writers' lock: else an older list could be written over a newer one
     with registry.writing() as connection, clear_errors(layout.root):

@@ -22,6 +22,11 @@ from tomoe_explore.errors import TooManyRowsError
 
 _STREAK_ENDS = ("ra1", "dec1", "ra2", "dec2")
 
+_SHIFT = 2 * (29 - tables.PARTITION_ORDER)
+
+#: Of more films than this, rows are sought in all cells of their nights.
+MOST_FILMS = 1000
+
 #: A record of the registry: a mapping, though not by its type.
 Row = Any
 
@@ -118,12 +123,35 @@ def files(registry: Registry, root: Path, name: str, where: Where, *, all_versio
     query = sa.select(tables.parts).where(_p.kind == name, *part_clauses(where, all_versions=all_versions))
     query = query.order_by(_p.exposure_id, _p.cell, _p.generation, _p.part_id)
     current = registry.rows(query.where(_p.replaced.is_(None)))
-    if any(part["night"] is None for part in current) and where.nights is not None:
-        selection = replace(selection, exposure_id=_of_nights(registry, where))
+    if any(part["exposure_id"] is None for part in current):
+        if where.nights is not None and any(part["night"] is None for part in current):
+            selection = replace(selection, exposure_id=_of_nights(registry, where))
+        around = _around_films(registry, name, where, all_versions=all_versions)
+        if around is not None:
+            selection = replace(selection, healpix_29=around)
+            reached = {cell for first, last in around for cell in range(first >> _SHIFT, ((last - 1) >> _SHIFT) + 1)}
+            current = [part for part in current if part["cell"] is None or part["cell"] in reached]
     found = [Files(tuple(root / part["path"] for part in current), selection)] if current else []
     if all_versions:
         found += _superseded(registry, root, query, selection)
     return found
+
+
+def _around_films(
+    registry: Registry, name: str, where: Where, *, all_versions: bool
+) -> tuple[tuple[int, int], ...] | None:  # fmt: skip
+    """HEALPix ranges that hold all rows of the films asked for: merged files are in order of the sky, not of films.
+
+    None where a cone asks already, the table has no positions, or the films are too many for it to be worth it.
+    """
+    some_films = where.exposure_ids is not None or where.detector_ids is not None or where.nights is not None
+    if where.cone is not None or "healpix_29" not in schema.TABLES[name].names or not some_films:
+        return None
+    films = stack_rows(registry, where, all_versions=all_versions)
+    if len(films) > MOST_FILMS or any(film["ra"] is None for film in films):
+        return None
+    cells = [sky.cone_cells(f["ra"], f["dec"], sky.DETECTOR_RADIUS_DEG, tables.CELL_ORDER + 2) for f in films]
+    return tuple(sky.ranges(np.unique(np.concatenate(cells)), tables.CELL_ORDER + 2)) if cells else ()
 
 
 def _superseded(registry: Registry, root: Path, query: sa.Select[Any], selection: Selection) -> Iterator[Files]:

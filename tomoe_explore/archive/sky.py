@@ -68,7 +68,17 @@ def cone_ranges(ra: float, dec: float, radius_deg: float) -> list[tuple[int, int
     The cells are chosen about a quarter of the radius wide: few ranges, little outside the cone.
     """
     order = int(np.clip(np.floor(np.log2(58.6 / max(radius_deg, 1e-6))) + 2, 2, 24))
-    index = cone_cells(ra, dec, radius_deg * 1.001 + 1e-8, order)
+    return ranges(cone_cells(ra, dec, radius_deg * 1.001 + 1e-8, order), order)
+
+
+def ranges(index: NDArray[np.int64], order: int) -> list[tuple[int, int]]:
+    """Ranges ``first <= healpix_29 < last`` of cells of one order, ascending.
+
+    Examples
+    --------
+    >>> ranges(np.array([0, 1, 3]), 29)
+    [(0, 2), (3, 4)]
+    """
     breaks = np.flatnonzero(np.diff(index) > 1)
     first = index[np.concatenate(([0], breaks + 1))]
     last = index[np.concatenate((breaks, [len(index) - 1]))] + 1

@@ -95,9 +95,12 @@ def consolidate(
     with open_executor(executor) as pool:
         for n in nights:
             done += _until_unchanged(archive, n, pool, progress=progress)
+        touched: set[str | None] = {None}
         for plan in _plan_all(archive):
             done += _work(archive, plan, pool, progress=progress) or []
-    write_manifests(archive.registry, archive.layout, None)
+            touched |= {item.night for merging in plan.merges for item in merging.inputs}
+    for merged_night in touched:
+        write_manifests(archive.registry, archive.layout, merged_night)
     replaced = removable(archive.registry, grace_s)
     remove_parts(archive.registry, archive.layout, replaced)
     return Consolidation(tuple(done), len(replaced), time.perf_counter() - start)

@@ -21,6 +21,7 @@ class Input:
 
     part_id: str
     path: Path
+    night: str | None
     exposure_id: int | None
     n_rows: int
     bytes: int
@@ -28,7 +29,9 @@ class Input:
     @classmethod
     def of(cls, root: Path, part: sa.RowMapping) -> Input:
         """From its record."""
-        return cls(part["part_id"], root / part["path"], part["exposure_id"], part["n_rows"], part["bytes"])
+        return cls(
+            part["part_id"], root / part["path"], part["night"], part["exposure_id"], part["n_rows"], part["bytes"]
+        )
 
 
 @dataclass(frozen=True)
