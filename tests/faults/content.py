@@ -21,6 +21,7 @@ OF_EVERY_FILM = ("photometry", "sources", "frames", "stacks", "reductions")
 _NAMES = ("exposure_id", "detector_id", "source_id", "mover_id", "streak_id", "frame", "master_id")
 #: When, where and by which commit it was made. A stack's header has its reduction's id: so its checksum differs.
 _MAY_DIFFER = {
+    "object_id",  # given when nights are merged
     "code_version",
     "code_dirty",
     "started",
