@@ -165,7 +165,7 @@ class Harness:
 
     def assert_sound(self, archive: Path, *, notes: bool) -> None:
         """The doctor finds no fault; nor, unless ``notes``, anything that a fault has left behind."""
-        left = {"orphans", "interrupted"}
+        left = {"orphans", "interrupted", "manifests"}
         with self._looking:
             checks = doctor(archive)
         for check in checks:

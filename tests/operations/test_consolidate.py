@@ -21,6 +21,7 @@ from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.rows import files
 from tomoe_explore.archive.search import Where
 from tomoe_explore.cli import app
+from tomoe_explore.errors import ArchiveError
 from tomoe_explore.operations import consolidate as consolidate_module
 from tomoe_explore.operations.consolidate import consolidate
 from tomoe_explore.operations.inventory import orphans, wrong_files
@@ -245,6 +246,19 @@ def test_reduced_again_after_consolidation(two_nights: Archive, tmp_path: Path) 
         assert {kind: two_nights.table(kind).num_rows for kind in KINDS} == n
     assert new in set(two_nights.table("frames")["reduction_id"].to_pylist())
     assert_sound(two_nights)
+
+
+def test_a_backup_from_before_is_refused(two_nights: Archive, tmp_path: Path) -> None:
+    before = two_nights.backup(tmp_path / "before.zip")
+    consolidate(two_nights, progress=False, grace_s=0.0)
+    after = two_nights.backup(tmp_path / "after.zip")
+    n = two_nights.table("photometry").num_rows
+    two_nights.layout.registry.unlink()
+    lost = Archive(two_nights.root)
+    with pytest.raises(ArchiveError, match=r"names \d+ files of tables that are gone, such as tables/frames"):
+        lost.restore(before.path)
+    lost.restore(after.path)
+    assert lost.table("photometry").num_rows == n
 
 
 def test_what_comes_meanwhile_is_not_lost(two_nights: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

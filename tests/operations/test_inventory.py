@@ -74,6 +74,22 @@ def test_orphans_are_named_listed_and_only_they_deleted(archive: Archive) -> Non
     assert delete_orphans(archive) == []
 
 
+def test_manifests_are_looked_at_and_mended(archive: Archive) -> None:
+    manifest = archive.root / "tables/photometry/2020-08-14/manifest.json"
+    right = manifest.read_text()
+    stale = archive.root / "tables/photometry/2020-08-13/manifest.json"
+    for wrong in (None, '{"files": []}'):
+        manifest.unlink() if wrong is None else manifest.write_text(wrong)
+        stale.parent.mkdir(exist_ok=True)
+        stale.write_text(right)
+        (note,) = (c for c in doctor.examine(archive, deep=True) if c.name == "manifests")
+        assert (note.status, "2 do not list what is current" in note.text) == ("note", True)
+        assert CliRunner().invoke(app, ["doctor", "--repair", "--yes", "--archive", str(archive.root)]).exit_code == 0
+        assert manifest.read_text() == right
+        assert not stale.exists()
+    assert {c.status for c in doctor.examine(archive, deep=True) if c.name == "manifests"} == {"ok"}
+
+
 def test_what_is_under_way_is_none(archive: Archive) -> None:
     (exposure, path) = _a_film(archive)
     reservation = archive.begin(exposure, path, force=True)

@@ -2,7 +2,8 @@
 
 A backup is a zip archive of ``registry.sqlite``, which SQLite and `tomoe` can open as it is, and ``backup.json``: when
 and from what it was made, its revision, the rows of each table, and the checksum of the first. The archive's files are
-not in it: they never change once they are registered, so that any copy of them will do (``rsync``).
+not in it: they never change once they are registered, so that any copy of them will do (``rsync``). `tomoe consolidate`
+removes files an hour after it has merged them: make a backup after it.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def _count(database: Path) -> dict[str, int]:
         return {name: int(connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() or 0) for name in names}
 
 
-def restore(registry: Registry, path: str | os.PathLike[str], *, force: bool = False) -> Backup:
+def restore(registry: Registry, root: Path, path: str | os.PathLike[str], *, force: bool = False) -> Backup:
     """Put a backup's rows in place of the registry's; see `Archive.restore`."""
     with _unpacked(Path(os.path.abspath(path))) as (about, database):
         source = Registry(f"sqlite:///{database}")
@@ -155,6 +156,7 @@ def restore(registry: Registry, path: str | os.PathLike[str], *, force: bool = F
         with source.reading() as saved, registry.writing() as connection:
             if not force:
                 _refuse_loss(about, saved, connection, registry)
+                _refuse_gone(about, saved, root)
             for table in reversed(tables.metadata.sorted_tables):
                 connection.execute(sa.delete(table))
             for table in tables.metadata.sorted_tables:
@@ -181,6 +183,18 @@ def _unpacked(path: Path) -> Iterator[tuple[Backup, Path]]:
         if found != about.checksum:
             raise ArchiveError(f"backup {path} is damaged: its database has the checksum {found}, not {about.checksum}")
         yield about, database
+
+
+def _refuse_gone(about: Backup, saved: sa.Connection, root: Path) -> None:
+    """Refuse where the backup names files that are gone: merged since into others, which it does not know."""
+    p = tables.parts.c
+    paths = saved.execute(sa.select(p.path).where(p.replaced.is_(None)).order_by(p.path)).scalars()
+    gone = [path for path in paths if not (root / path).is_file()]
+    if gone:
+        raise ArchiveError(
+            f"the backup of {about.made} names {len(gone):,} files of tables that are gone, such as {gone[0]}: they "
+            "were consolidated or reduced again since, which a newer backup knows; to restore all the same use --force"
+        )
 
 
 def _refuse_loss(about: Backup, saved: sa.Connection, connection: sa.Connection, registry: Registry) -> None:

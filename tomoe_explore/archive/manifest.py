@@ -33,23 +33,48 @@ def write_manifests(registry: Registry, layout: Layout, night: str | None) -> No
     """
     # under the writers' lock: else an older list could be written over a newer one
     with registry.writing() as connection, clear_errors(layout.root):
-        query = sa.select(tables.parts).where(_p.replaced.is_(None), _p.night == night if night else _p.night.is_(None))
-        files: dict[str, list[dict[str, Any]]] = {}
-        for row in connection.execute(query.order_by(_p.part_id)).mappings():
-            about = {"path": Path(row["path"]).name} | {name: row[name] for name in _COLUMNS}
-            files.setdefault(row["kind"], []).append(about)
-        for table, listed in files.items():
-            _write(layout.root / layout.manifest(table, night), {"table": table, "night": night, "files": listed})
-        for path in (layout.root / "tables").glob(f"*/{night or 'all'}/manifest.json"):
-            if path.parent.parent.name not in files:
-                remove([path])
+        wanted = _wanted(connection, layout, night)
+        for path, text in wanted.items():
+            if _text(path) != text:
+                make_directory(path.parent)
+                new = path.with_suffix(".new")
+                new.write_text(text)
+                os.replace(new, path)  # not synced: what power's failure takes the registry gives again
+        remove(set((layout.root / "tables").glob(f"*/{night or 'all'}/manifest.json")) - wanted.keys())
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=1)
-    if path.is_file() and path.read_text() == text:
-        return
-    make_directory(path.parent)
-    new = path.with_suffix(".new")
-    new.write_text(text)
-    os.replace(new, path)  # not synced: what power's failure takes the registry gives again
+def wrong_manifests(registry: Registry, layout: Layout) -> list[Path]:
+    """Manifests that do not list what is current; absolute, sorted."""
+    nights = all_nights(registry, layout)
+    with registry.reading() as connection:
+        wanted = {path: text for night in nights for path, text in _wanted(connection, layout, night).items()}
+    found = set((layout.root / "tables").glob("*/*/manifest.json"))
+    return sorted(path for path in found | wanted.keys() if _text(path) != wanted.get(path))
+
+
+def all_nights(registry: Registry, layout: Layout) -> set[str | None]:
+    """Nights with files that are current, or with manifests; None stands for all nights."""
+    there = {path.parent.name for path in (layout.root / "tables").glob("*/*/manifest.json")}
+    rows = registry.rows(sa.select(_p.night).where(_p.replaced.is_(None)).distinct())
+    return {row["night"] for row in rows} | {None if night == "all" else night for night in there}
+
+
+def _wanted(connection: sa.Connection, layout: Layout, night: str | None) -> dict[Path, str]:
+    """The manifests of a night as they should be."""
+    query = sa.select(tables.parts).where(_p.replaced.is_(None), _p.night == night if night else _p.night.is_(None))
+    files: dict[str, list[dict[str, Any]]] = {}
+    for row in connection.execute(query.order_by(_p.part_id)).mappings():
+        about = {"path": Path(row["path"]).relative_to(layout.table(row["kind"], night)).as_posix()} | {
+            name: row[name] for name in _COLUMNS
+        }
+        files.setdefault(row["kind"], []).append(about)
+    return {
+        layout.root / layout.manifest(table, night): json.dumps(
+            {"table": table, "night": night, "files": listed}, indent=1
+        )
+        for table, listed in files.items()
+    }
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text() if path.is_file() else None

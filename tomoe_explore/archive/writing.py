@@ -11,7 +11,7 @@ from tomoe_explore.archive import masters as _masters
 from tomoe_explore.archive import publish as _publish
 from tomoe_explore.archive import reserve as _reserve
 from tomoe_explore.archive.layout import Layout
-from tomoe_explore.archive.manifest import write_manifests
+from tomoe_explore.archive.manifest import all_nights, write_manifests
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.reserve import Reservation
 from tomoe_explore.archive.stage import Staged, stage
@@ -104,15 +104,15 @@ class Writing:
         if self.publish([self.stage(reduction, provenance)]):
             raise ArchiveError(f"reduction {reduction.reduction_id} was taken over, or given up, by another process")
 
-    def tidy(self, nights: Iterable[str]) -> None:
-        """Put in order what processes left that were killed: the manifests of some nights, and staged files.
+    def tidy(self, nights: Iterable[str] | None = None) -> None:
+        """Put in order what processes left that were killed: the manifests of some nights (None: all), staged files.
 
         Raises
         ------
         ArchiveError
             If the archive cannot be written.
         """
-        for night in nights:
+        for night in all_nights(self.registry, self.layout) if nights is None else nights:
             write_manifests(self.registry, self.layout, night)
         _publish.sweep_staged(self.registry, self.layout)
 
@@ -245,11 +245,12 @@ class Writing:
         path : path
             A file that `backup` wrote.
         force : bool
-            Whether to restore although the registry has records that the backup has not.
+            Whether to restore although the registry has records that the backup has not, or the backup names files
+            that are gone.
 
         Raises
         ------
         ArchiveError
-            If the file is damaged or of a later revision, or if records would be lost.
+            If the file is damaged or of a later revision, if records would be lost, or files are gone.
         """
-        return _backup.restore(self.registry, path, force=force)
+        return _backup.restore(self.registry, self.layout.root, path, force=force)

@@ -119,7 +119,7 @@ def doctor(
         bool, typer.Option("--deep", help="Compute every checksum anew, and look for files without a record.")
     ] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="List files without a record; with --yes delete them.")
+        bool, typer.Option("--repair", help="List files without a record; with --yes delete them, and mend manifests.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --repair: delete what it lists.")] = False,
     archive: ArchiveOption = None,
@@ -130,7 +130,8 @@ def doctor(
     health.json in the archive, if a watch writes it there, is looked at too.
 
     --repair is a dry run: it lists the files that no record names, which killed processes left. --repair --yes deletes
-    these and nothing else. Keep them where the registry was restored from a backup: they may be whole reductions.
+    these, brings manifests up to date, and nothing else. Keep the files where the registry was restored from a backup:
+    they may be whole reductions.
 
     Example: tomoe doctor --deep
     """
@@ -159,6 +160,8 @@ def _repair(home: Archive, *, delete: bool, as_json: bool) -> None:
     from tomoe_explore.operations.inventory import delete_orphans, orphans
 
     found = delete_orphans(home) if delete else orphans(home)
+    if delete:
+        home.tidy()
     if wants_json(as_json):
         document({"orphans": [str(path) for path in found], "deleted": delete})
         return
@@ -184,7 +187,9 @@ def backup(
 
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `tomoe backup` wrote, on SQLite or PostgreSQL.")],
-    force: Annotated[bool, typer.Option("--force", help="Also where records would be lost.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where records would be lost, or files are gone.")
+    ] = False,
     archive: ArchiveOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from tomoe_explore.archive import Archive, open_archive
 from tomoe_explore.archive import registry as tables
+from tomoe_explore.archive.manifest import wrong_manifests
 from tomoe_explore.archive.migration import REVISION
 from tomoe_explore.archive.mounts import refuse_network
 from tomoe_explore.archive.summary import count
@@ -61,7 +62,7 @@ def examine(archive: Archive | str | os.PathLike[str] | None = None, *, deep: bo
     n = holds.reductions
     text = f"{archive.root}: {n.get('done', 0)} reductions done, {n.get('failed', 0)} failed, {holds.masters} masters"
     checks += [Check("archive", "ok", text), _disk(archive.root), _registry_place(archive), _refcat(archive)]
-    checks += [_files(archive, deep), *([_orphans(archive)] if deep else [])]
+    checks += [_files(archive, deep), *([_orphans(archive), _manifests(archive)] if deep else [])]
     return [*checks, *_unfinished(archive), *check_running(archive, deep=deep)]
 
 
@@ -140,6 +141,16 @@ def _files(archive: Archive, deep: bool) -> Check:
         return Check("files", "ok", f"all {n} files are there, {how}")
     text = f"{len(faults)} of {n} files are wrong: {first(faults)}; reduce their films with --force"
     return Check("files", "fault", text)
+
+
+def _manifests(archive: Archive) -> Check:
+    found = wrong_manifests(archive.registry, archive.layout)
+    if not found:
+        return Check("manifests", "ok", "each lists what is current")
+    names = first([str(path.relative_to(archive.root)) for path in found])
+    return Check(
+        "manifests", "note", f"{len(found)} do not list what is current: {names}; `tomoe doctor --repair --yes`"
+    )
 
 
 def _orphans(archive: Archive) -> Check:
