@@ -197,6 +197,44 @@ def test_a_failed_publication_changes_nothing(
     assert detectors(archive) == [111, 112]
 
 
+@pytest.mark.parametrize("reachable", [True, False])
+def test_an_error_after_the_last_transaction_takes_nothing_away(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reachable: bool
+) -> None:
+    """The server took it, and died before it could say so."""
+    staged = stage(archive, tmp_path)
+    real = publish._register
+
+    def register(*arguments: Any) -> bool:
+        real(*arguments)
+        if not reachable:
+            patch.setattr(type(archive.registry), "reading", lambda _: (_ for _ in ()).throw(ArchiveError("gone")))
+        raise ArchiveError("the connection was lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "_register", register)
+        if reachable:
+            assert archive.publish(staged) == []
+        else:
+            with pytest.raises(ArchiveError, match="the connection was lost"):
+                archive.publish(staged)
+            archive.fail(staged[0], ArchiveError("the connection was lost"))
+    assert detectors(archive) == [111, 112, 113]
+    assert archive.table("reductions")["status"].to_pylist() == ["done"] * 3
+    assert archive.read_stack(357754112001).shape == (48, 64)
+    archive.tidy()
+    assert not any((archive.root / "staging").iterdir())
+
+
+def test_a_damaged_file_is_not_merged(archive: Archive, tmp_path: Path) -> None:
+    archive.publish(stage(archive, tmp_path))
+    (path,) = archive.search(product="sources")["path"]
+    pq.write_table(pq.read_table(path).slice(1), path)
+    with pytest.raises(ArchiveError, match="has 1 rows of sources, expected 2: a file is damaged"):
+        archive.publish(stage(archive, tmp_path, (112,), force=True))
+    assert archive.table("photometry").num_rows == 3 * 36
+
+
 def test_only_one_exposure_at_a_time(archive: Archive, tmp_path: Path) -> None:
     other = make_exposure(357755)
     reservation = archive.begin(other, make_film(tmp_path, other))

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +62,7 @@ _GENERATION = sa.select(tables.exposures.c.generation).where(tables.exposures.c.
 _OWNERS = sa.select(_r.owner_host, _r.owner_pid, _r.owner_started).where(
     _r.exposure_id == sa.bindparam("of"), _r.status == "running"
 )
+_PUBLISHED = sa.select(_r.generation).where(_r.reduction_id == sa.bindparam("this"), _r.status == "done")
 _PATHS = sa.select(_p.path).where(_p.exposure_id == sa.bindparam("of"))
 _KNOWN_SETTINGS = sa.select(tables.settings.c.checksum).where(tables.settings.c.checksum == sa.bindparam("this"))
 
@@ -77,7 +79,8 @@ class _Claim:
     carried: Sequence[Row]  # the reductions that stay, of those in the parts
     merged: Sequence[Row]  # the reductions whose place is taken, of those in merged files
 
-    def along_sky(self) -> list[tuple[Row, Staged | None]]:
+    @cached_property
+    def films(self) -> list[tuple[Row, Staged | None]]:
         """Records of the films that shall be in the parts, as their centres follow each other along HEALPix."""
         films = [(item.record, item) for item in self.staged] + [(row, None) for row in self.carried]
         ra, dec = (np.array([film[name] for film, _ in films], float) for name in ("ra", "dec"))
@@ -189,7 +192,7 @@ def _try(registry: Registry, layout: Layout, claim: _Claim) -> bool:
     """Merge, put in place, register; False if the exposure was changed meanwhile, and nothing is done."""
     new: list[Row] = []
     old: list[str] = []
-    done = False
+    done: bool | None = False
     try:
         with staging_of(layout, _name(claim.exposure_id, claim.generation)) as staging, _swap(layout, claim) as swap:
             if swap is not None:
@@ -201,11 +204,26 @@ def _try(registry: Registry, layout: Layout, claim: _Claim) -> bool:
                 if (stack := item.file(layout, STACK_FILE)).exists():  # else an earlier try has put it in place
                     staging.take(stack, layout.stack(item.place))
             staging.publish()
+            done = None  # from here on it takes a look to know
             done = _register(registry, claim, new, old)
-    finally:
+    except ArchiveError:
+        done = _is_registered(registry, claim) if done is None else False
         if not done:
+            raise
+    finally:
+        if done is False:
             remove(layout.root / part["path"] for part in new)
-    return done
+    return bool(done)
+
+
+def _is_registered(registry: Registry, claim: _Claim) -> bool | None:
+    """Whether a transaction that ended with an error took effect all the same; None if nobody can tell."""
+    this = {"this": claim.staged[0].place.reduction_id}
+    try:
+        with registry.reading() as connection:
+            return connection.execute(_PUBLISHED, this).scalar() == claim.generation
+    except ArchiveError:
+        return None
 
 
 @contextmanager
@@ -224,16 +242,21 @@ def _swap(layout: Layout, claim: _Claim) -> Iterator[Swap | None]:
 def _merge(layout: Layout, staging: Staging, kind: str, claim: _Claim) -> Row | None:
     """The file with an exposure's rows of a table, its films along HEALPix; None if there are no rows."""
     counted = f"n_{kind}"
-    sources = [(row, item) for row, item in claim.along_sky() if row[counted]]
+    sources = [(row, item) for row, item in claim.films if row[counted]]
     if not sources:
         return None
     old = [layout.root / part["path"] for part in claim.parts if part["kind"] == kind]
 
     def films() -> Iterator[pa.Table]:
         for row, item in sources:
-            yield (
-                read_staged(item.file(layout, f"{kind}.arrow")) if item else rows_of_reduction(old, row["reduction_id"])
-            )
+            this = item.place.reduction_id if item else row["reduction_id"]
+            film = read_staged(item.file(layout, f"{kind}.arrow")) if item else rows_of_reduction(old, this)
+            if film.num_rows != row[counted]:
+                raise ArchiveError(
+                    f"reduction {this} has {film.num_rows:,} rows of {kind}, expected {row[counted]:,}: a file is "
+                    "damaged; `tomoe doctor --deep` names it"
+                )
+            yield film
 
     part_id = exposure_part_id(kind, claim.exposure_id, claim.generation)
     file = staging.write(

@@ -24,6 +24,7 @@ from tomoe_explore.archive.owner import Owner, this_process
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.reserve import now
 from tomoe_explore.archive.staging import clear_errors, make_directory, remove, sync
+from tomoe_explore.errors import ArchiveError
 
 Row = dict[str, Any]
 
@@ -114,19 +115,32 @@ class Swap:
         ArchiveError
             If the archive or its registry cannot be written.
         """
-        done = False
+        done: bool | None = False
         try:
             self.place(new)
+            done = None  # from here on it takes a look to know
             with registry.writing() as connection:
                 done = exchange(connection, new, sorted(old))
-        finally:
+        except ArchiveError:
+            done = is_registered(registry, new) if done is None or done else False
             if not done:
+                raise
+        finally:
+            if done is False:
                 self.remove(new)
-        return done
+        return bool(done)
 
     def end(self) -> None:
         """Remove the staging directory."""
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def is_registered(registry: Registry, new: Sequence[Row]) -> bool | None:
+    """Whether a transaction that ended with an error took effect all the same; None if nobody can tell."""
+    try:
+        return bool(new) and bool(registry.rows(sa.select(_p.part_id).where(_p.part_id == new[0]["part_id"])))
+    except ArchiveError:
+        return None
 
 
 def exchange(connection: sa.Connection, new: Sequence[Row], old: Sequence[str]) -> bool:
