@@ -147,6 +147,8 @@ class _Watch:
     def run(self, workers: int, stop: Callable[[], bool]) -> Tally:
         report, reason, next_look = self._report, "ended by an error", 0.0
         report.start(directory=self._directory, archive=str(self._archive.root), workers=workers)
+        with suppress(ArchiveError):  # it is tried again with the first film
+            self._archive.tidy(())
         with Crew(workers, self._archive, self._refcat) as crew:
             try:
                 while not stop():
