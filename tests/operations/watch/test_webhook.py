@@ -87,7 +87,7 @@ def test_a_bad_channel_holds_nobody_up(fault: str, log: Log, tmp_path: Path, mon
         hook.close(0.5)
         assert time.monotonic() - start < 2.0
         assert fault == "gone" or (len(got) > 1 and got[0] == got[1])  # tried again
-    (message,) = lost(tmp_path)  # once
+        (message,) = lost(tmp_path)  # once; the channel answers when it is closed, so not later
     words = {"hangs": "timed out", "refuses": "HTTP 500", "gone": "refused"}
     assert words[fault] in message and "127.0.0.1" in message
     assert "secret" not in (tmp_path / "log").read_text()
