@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
+from prov.model import ProvDocument
 
 from tests.archive.reductions import files, make_exposure, make_film, make_reduction, reduce_film
 from tomoe_explore.archive import Archive, publish, registry
@@ -69,6 +70,20 @@ def test_filters_go_into_the_files(archive: Archive, tmp_path: Path) -> None:
     assert detectors(archive, position=CENTERS[111], radius="30 arcsec") == [111]
     assert archive.search(position=CENTERS[111], product="photometry")["exposure_id"].tolist() == [357754]
     assert len(archive.search(position=(200.0, 5.0), product="photometry")) == 0
+
+
+def test_where_a_file_and_a_row_of_it_come_from(archive: Archive, tmp_path: Path) -> None:
+    archive.publish(stage(archive, tmp_path))
+    file = archive.provenance("photometry-00357754-g001")
+    assert file.product["reductions"] == [357754111001, 357754112001, 357754113001]
+    assert file.summary() == "product photometry-00357754-g001 ← 3 reductions"
+    assert len(ProvDocument.deserialize(content=json.dumps(file.to_prov()), format="json").get_records()) == 1 + 3 + 3
+    assert "357754113001" in file._repr_html_()
+    source_id = archive.table("sources", detector_id=112)["source_id"][0].as_py()
+    row = archive.provenance(source_id, frame=3)
+    assert row.reduction["detector_id"] == 112
+    (part,) = (p for p in row.products if p["kind"] == "photometry")
+    assert (part["n_rows_of_reduction"], part["n_rows"]) == (36, 3 * 36)
 
 
 def test_a_late_film_makes_a_new_generation(archive: Archive, tmp_path: Path) -> None:

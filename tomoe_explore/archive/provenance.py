@@ -77,6 +77,8 @@ class Origin:
         used = [f"film {Path(self.film.get('path') or self.film.get('checksum', '?')).name}"]
         used += [str(master["master_id"]) for master in (self.dark, self.flat) if master]
         used += [f"reference catalog {self.refcat['name']}"] if self.refcat else []
+        if "reductions" in self.product:
+            used = [f"{len(self.product['reductions'])} reductions"]
         return " ← ".join([*words, ", ".join(used)])
 
     def to_prov(self) -> dict[str, Any]:

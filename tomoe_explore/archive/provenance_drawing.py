@@ -64,6 +64,9 @@ class Box:
         return _LINE * (1 + len(self.lines)) + 2 * _PAD
 
 
+#: Reductions that are drawn of a file with the rows of many.
+_REDUCTIONS = 8
+
 Arrow = tuple[str, str, str]  #: from box, to box, word on it
 
 
@@ -128,6 +131,8 @@ def layout(origin: Origin) -> tuple[list[Box], list[Arrow]]:
     if run:
         arrows.append(("film", "reduction", ""))
         _add_reduction(boxes, arrows, origin)
+    elif "reductions" in origin.product:
+        _add_file(boxes, arrows, origin.product)
     return boxes, arrows
 
 
@@ -148,6 +153,17 @@ def _add_master(boxes: list[Box], arrows: list[Arrow], master: Mapping[str, Any]
         arrows.append((f"film of {key}", key, ""))
 
 
+def _add_file(boxes: list[Box], arrows: list[Arrow], product: Mapping[str, Any]) -> None:
+    """A file with the rows of many reductions; the first of them."""
+    key, runs = product["product_id"], [str(this) for this in product["reductions"]]
+    more = [f"and {len(runs) - _REDUCTIONS} more"] if len(runs) > _REDUCTIONS else []
+    for name in runs[:_REDUCTIONS] + more:
+        boxes.append(_box(name, "reduction", 2, "reduction", name) if name in runs else _box(name, "other", 2, name))
+        arrows.append((name, key, ""))
+    rows = f"{product['n_rows']:,} rows"
+    boxes.append(_box(key, "product", 3, product["kind"], key, rows, _short(product["checksum"]), asked=True))
+
+
 def _add_reduction(boxes: list[Box], arrows: list[Arrow], origin: Origin) -> None:
     run = origin.reduction
     asked = not origin.product
@@ -163,8 +179,9 @@ def _add_reduction(boxes: list[Box], arrows: list[Arrow], origin: Origin) -> Non
         arrows.append(("reduction", "later", "superseded by"))
     for product in origin.products:
         key, chosen = product["product_id"], product["product_id"] == origin.product.get("product_id")
-        n = product["n_rows"]
+        n, own = product["n_rows"], product.get("n_rows_of_reduction")
         rows = f"{n:,} row{'s' * (n != 1)}" if n else f"{product['bytes']:,} bytes"
+        rows = f"{own:,} of {rows}" if own is not None and own != n else rows
         lines = (key, rows, _short(product["checksum"])) if chosen or asked else (rows,)
         boxes.append(_box(key, "product", 3, product["kind"], *lines, asked=chosen and not origin.row))
         arrows.append(("reduction", key, ""))

@@ -52,6 +52,11 @@ def prov_json(origin: Origin) -> Document:
         _add_master(document, master)
     if origin.reduction:
         _add_reduction(document, origin)
+    elif "reductions" in origin.product:
+        file = {name: value for name, value in origin.product.items() if name != "reductions"}
+        name = _entity(document, file["product_id"], file["kind"], file)
+        for this in origin.product["reductions"]:
+            _relate(document, "wasGeneratedBy", name, _activity(document, f"reduction-{this}", f"reduction {this}", {}))
     return document
 
 

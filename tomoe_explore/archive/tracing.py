@@ -160,7 +160,12 @@ def _of_reduction(
 
 def _files(registry: Registry, run: sa.RowMapping) -> list[Plain]:
     """All files that hold something of a reduction."""
-    return sorted([_stack(run), *map(_part, parts_of(registry, run))], key=lambda file: str(file["kind"]))
+    parts = [
+        # a merged file may hold some of the rows only
+        _part(part) | ({} if part["exposure_id"] is None else {"n_rows_of_reduction": run[f"n_{part['kind']}"]})
+        for part in parts_of(registry, run)
+    ]
+    return sorted([_stack(run), *parts], key=lambda file: str(file["kind"]))
 
 
 def _stack(run: sa.RowMapping) -> Plain:
