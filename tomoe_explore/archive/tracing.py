@@ -14,9 +14,10 @@ import sqlalchemy as sa
 
 from tomoe_explore import schema
 from tomoe_explore.archive import registry as tables
-from tomoe_explore.archive.layout import PART_TABLES, stack_product_id
+from tomoe_explore.archive.layout import stack_product_id
 from tomoe_explore.archive.provenance import Origin
 from tomoe_explore.archive.registry import Registry
+from tomoe_explore.archive.row_groups import Selection, read_rows
 from tomoe_explore.archive.rows import parts_of, rows_of
 from tomoe_explore.archive.search import stack_row
 from tomoe_explore.errors import NotFoundError, ParameterError
@@ -33,7 +34,6 @@ _TABLES: dict[Member, tuple[str, str | None]] = {
 Plain = dict[str, Any]
 
 _c = tables.reductions.c
-_COUNTS = [_c[f"n_{table}"] for table in PART_TABLES]
 _this: sa.BindParameter[int] = sa.bindparam("this")
 _BEFORE = sa.select(_c.reduction_id).where(_c.superseded_by == _this, _c.reduction_id < _this).order_by(_c.reduction_id)
 _AFTER = sa.select(_c.superseded_by).where(_c.reduction_id == _this, _c.superseded_by > _this)
@@ -52,7 +52,7 @@ def trace(registry: Registry, root: Path, id: int | str, frame: int | None = Non
         return _of_reduction(registry, run["reduction_id"], f"product {text}", product=_stack(run))
     found = registry.rows(sa.select(parts).where(parts.c.part_id == text))
     if found:
-        return _of_part(registry, found[0])
+        return _of_part(registry, root, found[0])
     if registry.rows(sa.select(masters.c.master_id).where(masters.c.master_id == text)):
         master = _master(registry, text)
         return Origin(f"master {text}", product=master, film=master["film"], dark=master["dark"])
@@ -66,21 +66,15 @@ def _not_found(text: str) -> NotFoundError:
     )
 
 
-def _of_part(registry: Registry, part: sa.RowMapping) -> Origin:
+def _of_part(registry: Registry, root: Path, part: sa.RowMapping) -> Origin:
     """A file with rows of many reductions: which they are; each has a story of its own."""
-    query = sa.select(
-        _c.reduction_id, _c.exposure_id, _c.generation, _c.superseded_by, _c.night, _c.ra, _c.dec, *_COUNTS
-    )
-    query = query.where(_c.status == "done").order_by(_c.reduction_id)
-    if part["exposure_id"] is not None:
-        query = query.where(_c.exposure_id == part["exposure_id"])
-    elif part["night"] is not None:
-        query = query.where(_c.night == part["night"])
-    runs = [row for row in registry.rows(query) if part["part_id"] in [p["part_id"] for p in parts_of(registry, row)]]
+    arrow = schema.TABLES[part["kind"]].arrow
+    rows = read_rows([root / part["path"]], arrow, ["reduction_id"], Selection())
+    runs = sorted(pc.unique(rows["reduction_id"]).to_pylist())
     asked, product = f"product {part['part_id']}", _part(part)
     if len(runs) == 1:
-        return _of_reduction(registry, runs[0]["reduction_id"], asked, product=product)
-    return Origin(asked, product=product | {"reductions": [row["reduction_id"] for row in runs]})
+        return _of_reduction(registry, runs[0], asked, product=product)
+    return Origin(asked, product=product | {"reductions": runs})
 
 
 def _of_number(registry: Registry, root: Path, number: int, frame: int | None) -> Origin:
