@@ -26,8 +26,8 @@ from tomoe_explore.errors import ParameterError, WorkerDiedError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Films that wait in the executor's queue: enough to keep it busy, few enough to keep memory flat.
-_QUEUE = 16
+#: Films that wait in an executor's queue: enough to keep a cluster busy, few enough to keep memory flat.
+_QUEUE = 64
 
 
 @contextmanager
@@ -84,6 +84,7 @@ class Workers(ThreadPoolExecutor):
 
     def __init__(self, n: int) -> None:
         super().__init__(n, thread_name_prefix="tomoe-worker")  # a thread waits for each process
+        self.n = n
         self._idle: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
         for _ in range(n):
             self._idle.put(_process())
@@ -151,10 +152,12 @@ def each(
         while items:
             yield work(items.popleft())
         return
+    # on one machine two each: what comes later but is to be done first, such as publishing, does not wait long
+    most = 2 * executor.n if isinstance(executor, Workers) else _QUEUE
     waiting: dict[Future[Result], Item] = {}
     try:
         while items or waiting:
-            while items and len(waiting) < _QUEUE:
+            while items and len(waiting) < most:
                 item = items.popleft()
                 try:
                     waiting[executor.submit(work, item)] = item
