@@ -72,6 +72,22 @@ def test_filters_go_into_the_files(archive: Archive, tmp_path: Path) -> None:
     assert len(archive.search(position=(200.0, 5.0), product="photometry")) == 0
 
 
+def test_replaced_files_go_after_a_while(archive: Archive, tmp_path: Path) -> None:
+    archive.publish(stage(archive, tmp_path, (112, 113)))
+    archive.publish(stage(archive, tmp_path, (111,)))
+    archive.publish(stage(archive, tmp_path, (113,), force=True))
+    archive.tidy()
+    assert len([name for name in parts(archive) if "photometry" in name]) == 3
+    with archive.registry.writing() as connection:
+        replaced = registry.parts.c.replaced.is_not(None)
+        connection.execute(sa.update(registry.parts).where(replaced).values(replaced="2020-08-14T12:00:00.000+00:00"))
+    archive.tidy()
+    assert [name for name in parts(archive) if "photometry" in name] == [  # 113's first rows are in the second only
+        "photometry-00357754-g002.parquet", "photometry-00357754-g003.parquet"
+    ]  # fmt: skip
+    assert archive.table("photometry", all_versions=True).num_rows == 4 * 36
+
+
 def test_where_a_file_and_a_row_of_it_come_from(archive: Archive, tmp_path: Path) -> None:
     archive.publish(stage(archive, tmp_path))
     file = archive.provenance("photometry-00357754-g001")

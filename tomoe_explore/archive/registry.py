@@ -147,6 +147,9 @@ parts = sa.Table(
     Index("ix_parts_night", "kind", "night"), Index("ix_parts_cell", "kind", "cell"),
 )  # fmt: skip
 
+_replaced = parts.c.replaced.is_not(None)
+Index("ix_parts_replaced", parts.c.replaced, sqlite_where=_replaced, postgresql_where=_replaced)
+
 #: Batches of films that detached processes work on; see ``jobs.py``. Lists and options are JSON.
 jobs = sa.Table(
     "jobs", metadata,

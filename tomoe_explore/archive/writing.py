@@ -10,6 +10,7 @@ from tomoe_explore.archive import backup as _backup
 from tomoe_explore.archive import masters as _masters
 from tomoe_explore.archive import publish as _publish
 from tomoe_explore.archive import reserve as _reserve
+from tomoe_explore.archive import swap as _swap
 from tomoe_explore.archive.layout import Layout
 from tomoe_explore.archive.manifest import all_nights, write_manifests
 from tomoe_explore.archive.registry import Registry
@@ -105,7 +106,9 @@ class Writing:
             raise ArchiveError(f"reduction {reduction.reduction_id} was taken over, or given up, by another process")
 
     def tidy(self, nights: Iterable[str] | None = None) -> None:
-        """Put in order what processes left that were killed: the manifests of some nights (None: all), staged files.
+        """Bring the manifests of some nights (None: all) up to date, and remove what nobody needs any more.
+
+        That is what killed processes left staged, and files of tables that others replaced an hour ago or more.
 
         Raises
         ------
@@ -115,6 +118,7 @@ class Writing:
         for night in all_nights(self.registry, self.layout) if nights is None else nights:
             write_manifests(self.registry, self.layout, night)
         _publish.sweep_staged(self.registry, self.layout)
+        _swap.remove_parts(self.registry, self.layout, _swap.removable(self.registry))
 
     def fail(self, held: Reservation | Staged, error: BaseException) -> None:
         """Record why a reduction failed; no product of it stays, and a retry is a new version."""

@@ -64,6 +64,8 @@ def _make() -> None:
     with op.batch_alter_table("reductions", recreate="never") as batch:
         for column in columns:
             batch.add_column(column)
+    replaced = sa.text("replaced IS NOT NULL")
+    op.create_index("ix_parts_replaced", "parts", ["replaced"], sqlite_where=replaced, postgresql_where=replaced)
 
 
 def _fill() -> None:
