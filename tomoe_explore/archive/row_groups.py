@@ -285,19 +285,37 @@ def _read(piece: Sequence[tuple[Path, list[int]]], schema: pa.Schema, selection:
     found = [schema.empty_table()]
     for path, groups in piece:
         with _clear_errors(path), pq.ParquetFile(path, metadata=_metadata(path), pre_buffer=False) as file:
-            missing = [name for name in schema.names if name not in file.schema.names]
-            if missing:
-                raise pa.ArrowInvalid(f"{path} has no columns {', '.join(missing)}")
             if selection.columns:
                 keys = file.read_row_groups(groups, columns=list(selection.columns), use_threads=False)
                 wanted, groups = _without_empty(selection.mask(keys), groups, footer(path).n_rows)
             else:
                 wanted = np.ones(0, bool)
             if groups:
-                table = file.read_row_groups(groups, columns=schema.names, use_threads=False)
-                table = pa.Table.from_arrays([table[name] for name in schema.names], schema=schema)
+                table = _as_table(file.read_row_groups(groups, columns=schema.names, use_threads=False), schema, path)
                 found.append(_only(table, wanted) if selection.columns else table)
     return pa.concat_tables(found)
+
+
+def _as_table(read: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
+    """What was read with the columns in the table's order, and with its metadata."""
+    names = read.column_names
+    if missing := set(schema.names).difference(names):
+        raise pa.ArrowInvalid(f"{path} has no columns {', '.join(sorted(missing))}")
+    columns = read.columns if names == schema.names else [read[name] for name in schema.names]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def read_group(path: Path, schema: pa.Schema, group: int, selection: Selection) -> pa.Table:
+    """Wanted rows of one row group of a file, with all columns of the table.
+
+    Raises
+    ------
+    ArchiveError
+        If the file cannot be read.
+    """
+    with _clear_errors(path), pq.ParquetFile(path, metadata=_metadata(path), pre_buffer=False) as file:
+        table = _as_table(file.read_row_group(group, use_threads=False), schema, path)
+    return _only(table, selection.mask(table)) if selection.columns else table
 
 
 def values(path: Path, column: str, groups: Sequence[int]) -> NDArray[Any]:
