@@ -199,7 +199,7 @@ class Selection:
 
     @cached_property
     def _ranges(self) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
-        """Of each column the ranges that are wanted: where each begins, ascending, and where all until it have ended."""
+        """Of each column the ranges that are wanted: where each begins, ascending, and where all until it end."""
         found = {}
         for column in self.columns:
             wanted = getattr(self, column)
