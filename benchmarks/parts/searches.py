@@ -23,7 +23,7 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 #: Kinds of search: what is asked of a position or a night.
 SEARCHES = ("position_stacks", "position_all", "night_stacks", "night_all")
 
-_FIGURES = ("search_p95_ms", "searches_per_s", "search_p99_ms", "consolidate_rows_per_s", "replay_identical")
+_FIGURES = ("search_p95_ms", "searches_per_s", "search_p99_ms")
 
 
 @dataclass

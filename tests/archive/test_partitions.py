@@ -76,12 +76,19 @@ def test_a_cell_is_the_sorted_concatenation(parts: dict[str, list[Path]], tmp_pa
     assert n == len(rows)
 
 
-def test_portions_are_what_they_are_for(parts: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partitions, "_AT_ONCE", 700)
+def test_many_visits_are_merged_by_steps(
+    parts: dict[str, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where more rows are of the same place than fit into memory: the same rows in the same order, no file left."""
+    rows = together(parts["photometry"], "photometry")
+    old = sorted(set(rows["reduction_id"]))[:1]
+    monkeypatch.setattr(partitions, "_OPEN", 1000)
+    monkeypatch.setattr(partitions, "_FILES", 2)
     for cell, inputs in cells_of(parts["photometry"]).items():
-        found = [read_rows(inputs, ARROW, ["mjd"], s).num_rows for s in partitions._portions(inputs, cell)]
-        assert max(found) <= 5 * 700
-        assert len(found) >= sum(found) / 1400
+        merge("photometry", inputs, tmp_path / "cell", cell=cell, without=old)
+        expected = rows[(rows["healpix_29"] // 4**24 == cell) & ~rows["reduction_id"].isin(old)]
+        same(tmp_path / "cell", expected.sort_values(["healpix_29", "mjd"], kind="stable"))
+    assert [path.name for path in tmp_path.iterdir()] == ["cell"]
 
 
 @pytest.mark.usefixtures("_portions")

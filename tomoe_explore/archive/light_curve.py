@@ -28,8 +28,8 @@ MARGIN_DEG = 5.0 / 3600
 NEAREST_DEG = 60.0 / 3600
 
 _COLUMNS = (
-    "source_id", "refcat", "ref_id", "ra", "dec", "mjd", "flux", "flux_err", "mag", "mag_err", "background",
-    "exposure_id", "detector_id", "frame", "flags", "reduction_id",
+    "source_id", "object_id", "refcat", "ref_id", "ra", "dec", "mjd", "flux", "flux_err", "mag", "mag_err",
+    "background", "exposure_id", "detector_id", "frame", "flags", "reduction_id",
 )  # fmt: skip
 
 
@@ -53,12 +53,14 @@ def light_curve(archive: Archive, position: Any, radius: Any, *, night: str | No
 
 
 def object_numbers(rows: pa.Table) -> NDArray[np.int64]:
-    """Which rows are of the same object: same reference star, else same place on the sky.
+    """Which rows are of the same object: same reference star, else same ``object_id``, else same place on the sky.
+
+    Rows that have no ``object_id`` yet, for their night is not consolidated, are of the object that is known nearest.
 
     Parameters
     ----------
     rows : pyarrow.Table
-        With ``refcat, ref_id, ra, dec``.
+        With ``object_id, refcat, ref_id, ra, dec``.
 
     Returns
     -------
@@ -75,13 +77,29 @@ def object_numbers(rows: pa.Table) -> NDArray[np.int64]:
     codes = codes if isinstance(codes, pa.DictionaryArray) else codes.combine_chunks()
     numbers[known] = codes.indices.to_numpy()[known]
     next_number = len(codes.dictionary)
-    left = np.flatnonzero(~known)
+    object_id = pc.fill_null(rows["object_id"], -1).to_numpy()
+    objects, which = np.unique(object_id[~known], return_inverse=True)
+    numbers[~known] = next_number + which
+    next_number += len(objects)
+    left = np.flatnonzero(~known & (object_id < 0))
+    numbers[left], nearest = -1, np.full(len(left), SAME_OBJECT_DEG)
+    for k in np.flatnonzero(objects >= 0):
+        distance = sky.separation_deg(*_founded(objects[k]), ra[left], dec[left])
+        numbers[left[distance <= nearest]] = next_number - len(objects) + k
+        nearest = np.minimum(nearest, distance)
+    left = left[numbers[left] < 0]
     while len(left):
         near = sky.separation_deg(ra[left[0]], dec[left[0]], ra[left], dec[left]) <= SAME_OBJECT_DEG
         numbers[left[near]] = next_number
         next_number += 1
         left = left[~near]
     return numbers
+
+
+def _founded(object_id: np.int64) -> tuple[float, float]:
+    """Where an object was founded (deg): its id says so."""
+    ra, dec = sky.cell_centers([object_id], 29)
+    return float(ra[0]), float(dec[0])
 
 
 def _nothing_there(archive: Archive, ra: float, dec: float, radius_deg: float, night: str | None) -> str:
@@ -144,7 +162,7 @@ def _to_lightkurve(archive: Archive, curve: pa.Table, meta: dict[str, Any]) -> L
     from astropy import units as u
     from astropy.time import Time
 
-    values = {name: curve[name].to_numpy() for name in _COLUMNS if name not in ("refcat", "ref_id")}
+    values = {name: curve[name].to_numpy() for name in _COLUMNS if name not in ("object_id", "refcat", "ref_id")}
     lc = LightCurve(
         time=Time(values["mjd"], format="mjd", scale="utc"),
         flux=values["flux"].astype(float) * u.nJy,

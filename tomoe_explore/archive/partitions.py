@@ -1,14 +1,14 @@
 """Many files of a table merged into one: the rows of a cell of the sky in order of place and time, or of a whole night.
 
-A cell is a HEALPix cell of order 5, 1.8 deg wide. It is worked through by ranges of place that fit into memory; the
-files' footers say which row groups have rows of a range, and only these are read.
+A cell is a HEALPix cell of order 5, 1.8 deg wide. It is worked through by ranges of place that fit into memory; see
+``sweep.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,18 @@ from numpy.typing import NDArray
 
 from tomoe_explore import schema
 from tomoe_explore.archive.registry import PARTITION_ORDER
-from tomoe_explore.archive.row_groups import Footer, Selection, footer, read_rows, values
+from tomoe_explore.archive.row_groups import Selection, footer, values
+from tomoe_explore.archive.sweep import Groups, sweep
 from tomoe_explore.archive.table_file import ROW_GROUP_ROWS, write_options
 
 _SHIFT = 2 * (29 - PARTITION_ORDER)
 
-#: Rows that are sorted at once: some 120 bytes each, held up to three times. More would touch memory anew for each
-#: step, which costs more than to decode a row group that lies on a border twice.
-_AT_ONCE = 500_000
+#: Rows that are sorted at once, some 120 bytes each: more would touch more fresh memory, which costs more than to sort.
+_AT_ONCE = 200_000
+
+#: Rows of decoded row groups, and files: where many more visits of one field make more, so many files at a time are
+#: merged first.
+_OPEN, _FILES = 3_000_000, 64
 
 #: The order of tables that have no cells, as far as they have these columns.
 _SEQUENCE = ("exposure_id", "detector_id", "mover_id", "streak_id", "frame")
@@ -133,14 +137,18 @@ def merge(
     ArchiveError
         If an input cannot be read.
     """
-    arrow = schema.TABLES[table].arrow
+    key, within = ("exposure_id", None) if cell is None else ("healpix_29", (cell << _SHIFT, (cell + 1) << _SHIFT))
+    arrow, selection = schema.TABLES[table].arrow, Selection(without=tuple(without) or None)
+    groups = Groups.of(inputs, key, within, selection)
+    if groups.most_open() > _OPEN and len(inputs) > _FILES:
+        return _merge_by_steps(table, inputs, output, cell, objects, without)
+    order = partial(_sorted, by_place=cell is not None)
     left, n_rows = arrow.empty_table(), 0
     with pq.ParquetWriter(output, arrow, **write_options(arrow)) as writer:
-        for selection in _portions(inputs, cell):
-            rows = read_rows(inputs, arrow, arrow.names, replace(selection, without=tuple(without) or None))
+        for rows in sweep(groups, groups.ranges(_AT_ONCE, within), arrow, selection, key, order):
             if objects is not None:
                 rows = _with_objects(rows, objects)
-            rows = pa.concat_tables([left, _sorted(rows, by_place=cell is not None)])
+            rows = pa.concat_tables([left, order(rows)])
             whole = rows.num_rows // ROW_GROUP_ROWS * ROW_GROUP_ROWS
             if whole:  # an empty table would become an empty row group
                 writer.write_table(rows.slice(0, whole), row_group_size=ROW_GROUP_ROWS)
@@ -151,41 +159,19 @@ def merge(
     return n_rows + left.num_rows
 
 
-def _portions(inputs: Sequence[Path], cell: int | None) -> Iterator[Selection]:
-    """Selections, one after the other, of about as many rows as are sorted at once."""
-    key = "exposure_id" if cell is None else "healpix_29"
-    footers = [footer(path) for path in inputs]
-    within = None if cell is None else (cell << _SHIFT, (cell + 1) << _SHIFT)
-    for first, last in _equal_parts(footers, key, within):
-        if cell is None:
-            yield Selection(exposure_id=tuple(range(first, last)))
-        else:
-            yield Selection(healpix_29=((first, last),))
-
-
-def _equal_parts(footers: Sequence[Footer], key: str, within: tuple[int, int] | None) -> list[tuple[int, int]]:
-    """Ranges of a key with about equally many rows, as if they lay evenly between the bounds of their row groups."""
-    bounds = [(*f.bounds(key), f.n_rows) for f in footers]
-    low, high, n = (np.concatenate([b[k] for b in bounds]) if bounds else np.zeros(0, np.int64) for k in range(3))
-    inside = n > 0
-    if within is not None:
-        inside &= (high >= within[0]) & (low < within[1])
-    low, high, n = low[inside], high[inside], n[inside]
-    if not len(low):
-        return []
-    begin, end = (int(low.min()), int(high.max()) + 1) if within is None else within
-    density = n / (high - low + 1.0)
-    # differences from here on: a float64 does not hold the index itself
-    at, k = np.unique(np.concatenate((low, high + 1)) - begin, return_inverse=True)
-    step = np.bincount(k, np.concatenate((density, -density)))
-    rows = np.concatenate(([0.0], np.maximum.accumulate(np.cumsum(np.cumsum(step)[:-1] * np.diff(at)))))
-    low_rows, high_rows = np.interp([0.0, float(end - begin)], at, rows)
-    n_parts = max(1, int(np.ceil((high_rows - low_rows) / _AT_ONCE)))
-    rows, k = np.unique(rows, return_index=True)
-    shares = low_rows + (high_rows - low_rows) * np.arange(1, n_parts) / n_parts
-    cuts = {int(cut) for cut in np.interp(shares, rows, at[k])}
-    edges = sorted({begin, end, *(begin + cut for cut in cuts if 0 < cut < end - begin)})
-    return list(pairwise(edges))
+def _merge_by_steps(
+    table: str, inputs: Sequence[Path], output: Path, cell: int | None, objects: Objects | None, without: Sequence[int]
+) -> int:
+    """Merge into some files first, then these: of all inputs more rows are of the same place than fit into memory."""
+    made: list[Path] = []
+    try:
+        for k in range(0, len(inputs), _FILES):
+            made.append(output.with_name(f"{output.name}-{k}-of-{len(inputs)}"))
+            merge(table, inputs[k : k + _FILES], made[-1], cell=cell, objects=objects, without=without)
+        return merge(table, made, output, cell=cell)
+    finally:
+        for path in made:
+            path.unlink(missing_ok=True)
 
 
 def _sorted(rows: pa.Table, *, by_place: bool) -> pa.Table:

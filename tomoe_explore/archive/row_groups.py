@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -78,6 +78,7 @@ class Footer:
         metadata = _metadata(path)
         self._path = path
         self._bounds: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
+        self._spans: dict[str, tuple[Any, Any]] = {}
         self.n_rows = np.array([metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)], np.int64)
 
     def bounds(self, column: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -91,6 +92,19 @@ class Footer:
         if column not in self._bounds:
             self._bounds[column] = _read_bounds(_metadata(self._path), column)
         return self._bounds[column]
+
+    def span(self, column: str) -> tuple[Any, Any]:
+        """Least and greatest value of a column in the file; of one without rows, of a range that nothing lies in.
+
+        Raises
+        ------
+        ParameterError
+            If the file has no such column.
+        """
+        if column not in self._spans:
+            low, high = self.bounds(column)
+            self._spans[column] = (low.min(), high.max()) if len(low) else (np.int64(0), np.int64(-1))
+        return self._spans[column]
 
 
 def _read_bounds(metadata: pq.FileMetaData, column: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -177,11 +191,25 @@ class Selection:
     streak_id: Ids = None
     without: Ids = None
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Columns that are filtered by."""
         names = [field.name for field in fields(self) if getattr(self, field.name) is not None]
         return tuple(dict.fromkeys("reduction_id" if name == "without" else name for name in names))
+
+    @cached_property
+    def _ranges(self) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+        """Of each column the ranges that are wanted: where each begins, ascending, and where all until it end."""
+        found = {}
+        for column in self.columns:
+            wanted = getattr(self, column)
+            if wanted is None:  # all but some
+                continue
+            if column not in _RANGES:
+                wanted = [(this, this + 1) for this in wanted]
+            ranges = np.array(sorted(wanted), np.float64 if column == "mjd" else np.int64).reshape(-1, 2)
+            found[column] = ranges[:, 0], np.maximum.accumulate(ranges[:, 1])  # ranges may overlap each other
+        return found
 
     def groups(self, footer: Footer) -> NDArray[np.intp]:
         """Row groups that may have wanted rows.
@@ -191,6 +219,8 @@ class Selection:
         ParameterError
             If the file lacks a column that is filtered by.
         """
+        if not all(self._may_hold(column, *footer.span(column)) for column in self.columns):
+            return np.zeros(0, np.intp)
         maybe = footer.n_rows > 0
         for column in self.columns:
             maybe &= self._may_hold(column, *footer.bounds(column))
@@ -204,24 +234,18 @@ class Selection:
             wanted &= self._may_hold(column, values, values)
         return wanted
 
-    def _may_hold(self, column: str, low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether something wanted may lie between ``low`` and ``high``, ends included."""
+    def _may_hold(self, column: str, low: Any, high: Any) -> Any:
+        """Whether something wanted may lie between ``low`` and ``high`` (numbers or arrays), ends included."""
+        maybe: Any = True
+        if column in self._ranges:
+            first, last = self._ranges[column]
+            if not len(first):
+                return low != low
+            k = last.searchsorted(low, side="right")  # the first range that ends beyond ``low``
+            maybe = (k < len(first)) & (first[np.minimum(k, len(first) - 1)] <= high)
         if column == "reduction_id" and self.without is not None:
-            alone = (low == high) & np.isin(low, np.array(self.without, np.int64))
-            return ~alone if self.reduction_id is None else ~alone & _overlap(column, self.reduction_id, low, high)
-        return _overlap(column, getattr(self, column), low, high)
-
-
-def _overlap(column: str, wanted: tuple[Any, ...], low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether a range or an id that is wanted lies between ``low`` and ``high``, ends included."""
-    if column in _RANGES:
-        ranges = np.array(sorted(wanted), np.int64 if column == "healpix_29" else np.float64).reshape(-1, 2)
-        last = np.maximum.accumulate(ranges[:, 1])  # ranges may overlap each other
-        k = np.searchsorted(last, low, side="right")  # the first that ends beyond ``low``
-        begins = np.append(ranges[:, 0], ranges[-1:, 0])
-        return (k < len(ranges)) & (begins[k] <= high) if len(ranges) else np.zeros(len(low), bool)
-    ids = np.unique(np.array(wanted, np.int64))
-    return np.searchsorted(ids, low, side="left") < np.searchsorted(ids, high, side="right")
+            maybe = maybe & ~((low == high) & np.isin(low, np.array(self.without, np.int64)))
+        return maybe
 
 
 def count_rows(paths: Sequence[Path], selection: Selection) -> int:
@@ -285,19 +309,37 @@ def _read(piece: Sequence[tuple[Path, list[int]]], schema: pa.Schema, selection:
     found = [schema.empty_table()]
     for path, groups in piece:
         with _clear_errors(path), pq.ParquetFile(path, metadata=_metadata(path), pre_buffer=False) as file:
-            missing = [name for name in schema.names if name not in file.schema.names]
-            if missing:
-                raise pa.ArrowInvalid(f"{path} has no columns {', '.join(missing)}")
             if selection.columns:
                 keys = file.read_row_groups(groups, columns=list(selection.columns), use_threads=False)
                 wanted, groups = _without_empty(selection.mask(keys), groups, footer(path).n_rows)
             else:
                 wanted = np.ones(0, bool)
             if groups:
-                table = file.read_row_groups(groups, columns=schema.names, use_threads=False)
-                table = pa.Table.from_arrays([table[name] for name in schema.names], schema=schema)
+                table = _as_table(file.read_row_groups(groups, columns=schema.names, use_threads=False), schema, path)
                 found.append(_only(table, wanted) if selection.columns else table)
     return pa.concat_tables(found)
+
+
+def _as_table(read: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
+    """What was read with the columns in the table's order, and with its metadata."""
+    names = read.column_names
+    if missing := set(schema.names).difference(names):
+        raise pa.ArrowInvalid(f"{path} has no columns {', '.join(sorted(missing))}")
+    columns = read.columns if names == schema.names else [read[name] for name in schema.names]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def read_group(path: Path, schema: pa.Schema, group: int, selection: Selection) -> pa.Table:
+    """Wanted rows of one row group of a file, with all columns of the table.
+
+    Raises
+    ------
+    ArchiveError
+        If the file cannot be read.
+    """
+    with _clear_errors(path), pq.ParquetFile(path, metadata=_metadata(path), pre_buffer=False) as file:
+        table = _as_table(file.read_row_group(group, use_threads=False), schema, path)
+    return _only(table, selection.mask(table)) if selection.columns else table
 
 
 def values(path: Path, column: str, groups: Sequence[int]) -> NDArray[Any]:

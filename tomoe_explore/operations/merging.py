@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 from tomoe_explore.archive.partitions import Objects, merge
@@ -165,7 +168,8 @@ def merge_task(task: Task) -> tuple[Merged, Row | None]:
     part_id = task.swap.part_id(merging.kind, merging.night, merging.cell)
     path = task.swap.staged(part_id)
     paths = [item.path for item in merging.inputs]
-    n_rows = merge(merging.kind, paths, path, cell=merging.cell, objects=task.objects)
+    with _reused_memory():
+        n_rows = merge(merging.kind, paths, path, cell=merging.cell, objects=task.objects)
     if not n_rows:
         return Merged(merging.kind, merging.night, merging.cell, len(paths), 0, 0), None
     part = {
@@ -174,3 +178,14 @@ def merge_task(task: Task) -> tuple[Merged, Row | None]:
     }  # fmt: skip
     record = task.swap.finish(part)
     return Merged(merging.kind, merging.night, merging.cell, len(paths), n_rows, record["bytes"]), record
+
+
+@contextmanager
+def _reused_memory() -> Iterator[None]:
+    """Arrow's memory from the C library: Arrow's own pool gives pages back between steps, and to fault them is dear."""
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(before)
