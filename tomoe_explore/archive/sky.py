@@ -28,7 +28,8 @@ def cells(ra: ArrayLike, dec: ArrayLike, order: int) -> NDArray[np.int64]:
     from cdshealpix.nested import lonlat_to_healpix
 
     lon, lat = Longitude(np.atleast_1d(ra), "deg"), Latitude(np.atleast_1d(dec), "deg")
-    return np.asarray(lonlat_to_healpix(lon, lat, np.uint8(order))).astype(np.int64)
+    # one thread: to start others costs more than a film's sources do
+    return np.asarray(lonlat_to_healpix(lon, lat, np.uint8(order), num_threads=1)).astype(np.int64)
 
 
 def cone_cells(ra: float, dec: float, radius_deg: float, order: int) -> NDArray[np.int64]:
@@ -45,7 +46,7 @@ def cell_centers(cells: ArrayLike, order: int) -> tuple[NDArray[np.float64], NDA
     """Right ascensions and declinations (deg) of HEALPix cells' centres."""
     from cdshealpix.nested import healpix_to_lonlat
 
-    lon, lat = healpix_to_lonlat(np.asarray(cells, np.uint64), np.uint8(order))
+    lon, lat = healpix_to_lonlat(np.asarray(cells, np.uint64), np.uint8(order), num_threads=1)
     return np.asarray(lon.to_value("deg")), np.asarray(lat.to_value("deg"))
 
 
