@@ -116,7 +116,7 @@ def publish(registry: Registry, layout: Layout, staged: Sequence[Staged]) -> lis
     if left:
         with suppress(ArchiveError):  # all is published; what this leaves undone the next one does, or a rerun
             if claim.generation > 1:
-                _sweep(registry, layout, claim)
+                _clear_killed(registry, layout, claim)
             for night in [claim.night, *([None] if claim.merged else [])]:
                 write_manifests(registry, layout, night)
     return [item for item in staged if item not in left]
@@ -160,7 +160,7 @@ def _claim(registry: Registry, staged: Sequence[Staged]) -> _Claim:
     return _Claim(place.night, place.exposure_id, generation, mine, parts, carried, merged)
 
 
-def _sweep(registry: Registry, layout: Layout, claim: _Claim) -> None:
+def _clear_killed(registry: Registry, layout: Layout, claim: _Claim) -> None:
     """Remove what killed processes left of earlier generations, unless somebody works on the exposure now."""
     with registry.reading() as connection:
         owners = connection.execute(_OWNERS, {"of": claim.exposure_id}).all()
@@ -173,7 +173,7 @@ def _sweep(registry: Registry, layout: Layout, claim: _Claim) -> None:
         remove({layout.root / file for file in files} - named)
 
 
-def sweep_staged(registry: Registry, layout: Layout) -> None:
+def clear_staged(registry: Registry, layout: Layout) -> None:
     """Remove staged files of reductions that have ended: their process was killed before it could."""
     found = {int(path.name): path for path in layout.staging("").glob("*") if path.name.isdecimal()}
     if found:

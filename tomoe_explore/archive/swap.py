@@ -176,7 +176,7 @@ def tokens(layout: Layout, *, alive: bool) -> list[str]:
     return found
 
 
-def sweep(registry: Registry, layout: Layout) -> None:
+def clear_killed(registry: Registry, layout: Layout) -> None:
     """Remove what runs left that were killed: staged files, and those in place that no record names."""
     for token in tokens(layout, alive=False):
         found = {path.stem: path for path in (layout.root / "tables").glob(f"*/*/*-{token}.parquet")}

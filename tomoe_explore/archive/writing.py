@@ -117,7 +117,7 @@ class Writing:
         """
         for night in all_nights(self.registry, self.layout) if nights is None else nights:
             write_manifests(self.registry, self.layout, night)
-        _publish.sweep_staged(self.registry, self.layout)
+        _publish.clear_staged(self.registry, self.layout)
         _swap.remove_parts(self.registry, self.layout, _swap.removable(self.registry))
 
     def fail(self, held: Reservation | Staged, error: BaseException) -> None:

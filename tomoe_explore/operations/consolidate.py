@@ -32,7 +32,7 @@ from tomoe_explore.archive.objects import object_ids
 from tomoe_explore.archive.partitions import Objects, cell_of, cells_of, partitioned, with_neighbours
 from tomoe_explore.archive.position import parse_nights
 from tomoe_explore.archive.row_groups import Selection, read_rows
-from tomoe_explore.archive.swap import GRACE_S, Swap, removable, remove_parts, sweep
+from tomoe_explore.archive.swap import GRACE_S, Swap, clear_killed, removable, remove_parts
 from tomoe_explore.errors import ArchiveError, WorkerDiedError
 from tomoe_explore.operations.executors import open_executor
 from tomoe_explore.operations.merging import Consolidation, Input, Merged, Merging, Plan, Row, Task, merge_task
@@ -90,7 +90,7 @@ def consolidate(
         plans = [_plan_night(archive, n) for n in nights] + _plan_all(archive)
         found = [item for plan in plans for item in plan.expected()]
         return Consolidation(tuple(found), len(removable(archive.registry, grace_s)), 0.0, dry_run=True)
-    sweep(archive.registry, archive.layout)
+    clear_killed(archive.registry, archive.layout)
     done: list[Merged] = []
     with open_executor(executor) as pool:
         for n in nights:
