@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +22,7 @@ from tests.archive.reductions import (
 from tests.databases import Databases, session_databases
 from tomoe_explore import schema
 from tomoe_explore.archive import Archive, open_archive
-from tomoe_explore.errors import ArchiveError, NoMastersError, NotFoundError, ParameterError, TooManyRowsError
+from tomoe_explore.errors import ArchiveError, NotFoundError, ParameterError, TooManyRowsError
 from tomoe_explore.ids import member_ids
 
 
@@ -272,52 +270,6 @@ def test_provenance_by_any_id(archive: Archive, tmp_path: Path) -> None:
     for wrong in (1, second + 1, source + 1000, "stack-1", "", "no such thing", -5, 10**30):
         with pytest.raises(NotFoundError):
             archive.provenance(wrong)
-
-
-# --- masters ---------------------------------------------------------------------------------------
-def test_masters_fit_or_are_not_given(archive: Archive) -> None:
-    exposure = make_exposure()
-    with pytest.raises(NoMastersError, match="the archive has none of this detector"):
-        archive.find_masters(exposure)
-    wrong = [
-        make_master("dark", 113, name="other-detector"),
-        make_master("dark", exptime1_s=0.999904, name="other-exposure"),
-        make_master("dark", gain_mode=exposure.gain_mode.__class__("low", 2.4, 9.2, 52_000.0), name="other-gain"),
-    ]
-    for master in wrong:
-        archive.add_master(master, film_checksum=f"xxh3:{master.master_id}")
-    with pytest.raises(
-        NoMastersError, match=r"expected detector 112, high gain, 0\.499904 s a frame .*; the archive has of"
-    ):
-        archive.find_masters(exposure)
-    archive.add_master(make_master("dark", name="far", mjd_start=59070.0), film_checksum="xxh3:far")
-    assert archive.find_masters(exposure).dark.master_id == "far"
-    assert archive.find_masters(exposure).flat is None
-    archive.add_master(make_master("dark", name="near"), film_checksum="xxh3:near")
-    archive.add_master(make_master("dark", name="warm", temperature_k=300.0), film_checksum="xxh3:warm")
-    archive.add_master(make_master("flat", name="flat", exptime1_s=0.999904), film_checksum="xxh3:flat")
-    found = archive.find_masters(make_exposure(temperature_k=291.0))
-    assert (found.dark.master_id, found.flat.master_id) == ("near", "flat")
-    assert archive.find_masters(make_exposure(temperature_k=299.0)).dark.master_id == "warm"
-    assert archive.table("masters").num_rows == 7
-
-
-def test_masters_are_kept_exactly_and_once(archive: Archive, tmp_path: Path, tool: Callable[[str], str]) -> None:
-    film = tmp_path / "dark.fits"
-    film.write_text("dark")
-    master = make_master("dark")
-    assert archive.master_of(film) is None
-    for _ in range(2):
-        archive.add_master(master, film_checksum="xxh3:" + "0" * 32, film_path=film)
-    assert archive.master_of(film) == master.master_id
-    back = archive.find_masters(make_exposure()).dark
-    np.testing.assert_array_equal(back.pixels, master.pixels)
-    np.testing.assert_array_equal(back.bad, master.bad)
-    assert (back.level, back.rms, back.noise_variance) == (master.level, master.rms, master.noise_variance)
-    assert back.exposure.mjd_start == master.exposure.mjd_start
-    (path,) = archive.search(product="dark")["path"]
-    verified = subprocess.run([tool("fitsverify"), "-q", path], capture_output=True, text=True, check=False)
-    assert verified.stdout.startswith("verification OK"), verified.stdout
 
 
 # --- opening ---------------------------------------------------------------------------------------

@@ -190,7 +190,7 @@ def _refuse_gone(about: Backup, saved: sa.Connection, root: Path) -> None:
     p = tables.parts.c
     paths = saved.execute(sa.select(p.path).where(p.replaced.is_(None)).order_by(p.path)).scalars()
     gone = [path for path in paths if not (root / path).is_file()]
-    if gone:
+    if gone and any((root / "tables").rglob("*.parquet")):  # else the archive's files are still to be copied
         raise ArchiveError(
             f"the backup of {about.made} names {len(gone):,} files of tables that are gone, such as {gone[0]}: they "
             "were consolidated or reduced again since, which a newer backup knows; to restore all the same use --force"

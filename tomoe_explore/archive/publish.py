@@ -206,9 +206,9 @@ def _try(registry: Registry, layout: Layout, claim: _Claim) -> bool:
             staging.publish()
             done = None  # from here on it takes a look to know
             done = _register(registry, claim, new, old)
-    except ArchiveError:
+    except BaseException as error:
         done = _is_registered(registry, claim) if done is None else False
-        if not done:
+        if not done or not isinstance(error, ArchiveError):
             raise
     finally:
         if done is False:
