@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tomoe_explore as te
 from tomoe_explore import errors, raw
 from tomoe_explore.archive import Archive
+from tomoe_explore.data import Master
 from tomoe_explore.environment import code, environment
 from tomoe_explore.operations import film as film_module
 from tomoe_explore.operations.reduce import make_masters, reduce
@@ -115,6 +117,26 @@ def test_one_failure_is_recorded_and_stops_nothing(
     monkeypatch.undo()
     retry = reduce(small_night, archive, progress=False)
     assert [o.reduction_id for o in retry.done] == [(failed.reduction_id or 0) + 1]
+
+
+def test_a_film_waits_for_its_flat_that_the_archive_could_not_take(
+    small_night: Path, first_run: FirstRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = Archive.create(tmp_path / "archive")
+    real = Archive.add_master
+
+    def refused(self: Archive, master: Master, **given: Any) -> str:
+        if master.kind == "flat":
+            raise errors.ArchiveError("no space left")
+        return real(self, master, **given)
+
+    monkeypatch.setattr(Archive, "add_master", refused)
+    run = reduce(small_night, archive, small_night / "refcat.parquet", progress=False)
+    assert [(o.kind, o.error_kind) for o in run.failed] == [("flat", "archive")] + [("object", "calibration")] * 2
+    assert "no space left" in run.failed[1].message
+    monkeypatch.undo()
+    assert len(reduce(small_night, archive, progress=False).done) == 3
+    assert same_rows(archive, first_run[0])
 
 
 def test_an_interrupted_cell_can_be_run_again(

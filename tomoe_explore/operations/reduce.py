@@ -15,7 +15,7 @@ from typing import Any
 from tomoe_explore import raw
 from tomoe_explore.archive import Archive, open_archive
 from tomoe_explore.data import Exposure
-from tomoe_explore.errors import NotFoundError, TomoeError
+from tomoe_explore.errors import CalibrationError, NotFoundError, TomoeError
 from tomoe_explore.operations.executors import each, open_executor
 from tomoe_explore.operations.film import Publication, Task, publish, work_on
 from tomoe_explore.operations.progress import Watcher, watching
@@ -25,6 +25,9 @@ from tomoe_explore.reduction.recipe import Parameters
 
 StrPath = str | os.PathLike[str]
 Header = tuple[Path, Exposure]
+
+#: Errors that say nothing against a film.
+_PASSING = ("archive", "worker-died")
 
 _STEPS = {"dark": "master darks", "flat": "master flats", "object": "films of the sky"}
 
@@ -166,11 +169,34 @@ def _work(
             chosen = [task for task in tasks if task.exposure.kind == kind]
             if chosen:
                 watcher.step(_STEPS[kind])
-            with closing(_worked(pool, chosen)) as worked:
-                for outcome in worked:
+            missing = _calibrations_to_come(tasks, outcomes)
+            waiting = [_waits(task, missing[place]) for task in chosen if (place := _place(task.exposure)) in missing]
+            with closing(_worked(pool, [task for task in chosen if _place(task.exposure) not in missing])) as worked:
+                for outcome in chain(waiting, worked):
                     outcomes.append(outcome)
                     watcher.film(outcome)
     return outcomes
+
+
+def _place(exposure: Exposure) -> tuple[int, str]:
+    return exposure.detector_id, exposure.gain_mode.name
+
+
+def _calibrations_to_come(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> dict[tuple[int, str], Outcome]:
+    """Darks and flats that failed through no fault of theirs: the next run can have them."""
+    exposures = {str(task.path): task.exposure for task in tasks}
+    failed = [o for o in outcomes if o.kind in ("dark", "flat") and o.error_kind in _PASSING]
+    return {_place(exposures[outcome.film]): outcome for outcome in failed}
+
+
+def _waits(task: Task, missing: Outcome) -> Outcome:
+    """A film that would be reduced with lesser calibrations than it was given, and then count as done, is not."""
+    e = task.exposure
+    error = CalibrationError(
+        f"its {missing.kind} {missing.film} could not be mastered now ({missing.message}); reduce both again, or this "
+        f"film without it"
+    )
+    return failure(Outcome(str(task.path), "failed", e.kind, e.exposure_id, e.detector_id), error)
 
 
 def _worked(pool: Executor | None, tasks: Sequence[Task]) -> Generator[Outcome]:

@@ -46,6 +46,14 @@ def test_films_wait_for_the_calibrations_of_their_detector_and_night() -> None:
     assert taken(backlog) == ["flat-2-111", "object-3-111"]
 
 
+def test_films_wait_for_a_calibration_that_is_tried_again() -> None:
+    backlog = Backlog()
+    backlog.add_later(film(1, kind="flat"), 10.0)
+    backlog.add(film(2))
+    assert taken(backlog) == []
+    assert len(taken(backlog, 10.0)) == 2
+
+
 def test_later_parked_and_nights_that_are_not_all_read() -> None:
     backlog = Backlog()
     backlog.add_later(film(1), 10.0)

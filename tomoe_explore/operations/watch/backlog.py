@@ -15,7 +15,7 @@ class Backlog:
     """Films that wait.
 
     Night by night, the newest first: its darks, its flats, then its films of the sky from the newest on. A flat waits
-    for a dark of its night and detector that is under way, a film of the sky for both.
+    for a dark of its night and detector that is under way or to be tried again, a film of the sky for both.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,8 @@ class Backlog:
         self._later = [(when, arrival) for when, arrival in self._later if when > now]
         for arrival in due:
             self.add(arrival)
-        held = {_place(arrival) for arrival in under_way if arrival.exposure.kind != "object"}
+        to_come = chain(under_way, (arrival for _, arrival in self._later))
+        held = {_place(arrival) for arrival in to_come if arrival.exposure.kind != "object"}
         for index in range(len(self._ready) - 1, -1, -1):
             arrival = self._ready[index]
             if after_night and arrival.exposure.night <= after_night:
