@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 #: Packages whose version may change a result.
-PACKAGES = ("numpy", "scipy", "numba", "astropy", "pyarrow", "cdshealpix", "nifty-ls", "lightkurve")
+PACKAGES = ("numpy", "scipy", "numba", "astropy", "pyarrow", "hpgeom", "nifty-ls", "lightkurve")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def environment() -> dict[str, str]:
     Examples
     --------
     >>> sorted(environment())[:3]
-    ['astropy', 'cdshealpix', 'lightkurve']
+    ['astropy', 'hpgeom', 'lightkurve']
     """
     versions = {name: package_version(name) or "absent" for name in PACKAGES}
     return {"python": platform.python_version(), "platform": platform.platform(), **versions}

@@ -284,7 +284,7 @@ def test_what_comes_meanwhile_is_not_lost(two_nights: Archive, tmp_path: Path, m
 _KILLER = """
 import os, signal, sys, time
 from tomoe_explore.operations.consolidate import consolidate
-import tomoe_explore.kernels.same_place, cdshealpix.nested, astropy.coordinates, tqdm.auto
+import tomoe_explore.kernels.same_place, hpgeom, tqdm.auto
 print("ready", flush=True)
 for line in sys.stdin:
     child = os.fork()

@@ -66,14 +66,11 @@ def object_ids(source_id: ArrayLike, ra: ArrayLike, dec: ArrayLike, known: Array
 
 def _vectors(pixels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Unit vectors of the centres of HEALPix pixels of order 29, shape ``(3, n)``."""
-    from cdshealpix.nested import healpix_to_lonlat
+    from hpgeom import pixel_to_vector
 
-    xyz = np.empty((3, len(pixels)))
-    if len(pixels):
-        lon, lat = healpix_to_lonlat(pixels.astype(np.uint64), np.uint8(29))
-        lon, lat = lon.rad, lat.rad
-        xyz[0], xyz[1], xyz[2] = np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)
-    return xyz
+    if not len(pixels):
+        return np.empty((3, 0))
+    return np.stack(pixel_to_vector(1 << 29, pixels))
 
 
 def _free(wanted: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ def healpix_29(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.int64]:
 
     Examples
     --------
-    >>> int(healpix_29([45.0], [0.0])[0]) >> 58
+    >>> int(healpix_29([45.0], [40.0])[0]) >> 58
     0
     """
     return cells(ra, dec, 29)
@@ -24,30 +24,32 @@ def healpix_29(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.int64]:
 
 def cells(ra: ArrayLike, dec: ArrayLike, order: int) -> NDArray[np.int64]:
     """HEALPix index (nested) of ICRS positions in deg."""
-    from astropy.coordinates import Latitude, Longitude
-    from cdshealpix.nested import lonlat_to_healpix
+    from hpgeom import angle_to_pixel
 
-    lon, lat = Longitude(np.atleast_1d(ra), "deg"), Latitude(np.atleast_1d(dec), "deg")
-    # one thread: to start others costs more than a film's sources do
-    return np.asarray(lonlat_to_healpix(lon, lat, np.uint8(order), num_threads=1)).astype(np.int64)
+    return np.atleast_1d(angle_to_pixel(1 << order, np.asarray(ra, float), np.asarray(dec, float)))
 
 
 def cone_cells(ra: float, dec: float, radius_deg: float, order: int) -> NDArray[np.int64]:
-    """Every HEALPix cell of one order that a cone touches, and perhaps a few more."""
-    from astropy.coordinates import Latitude, Longitude
-    from astropy.units import Quantity
-    from cdshealpix.nested import cone_search
+    """Every HEALPix cell of one order that a cone touches, and perhaps a few more; ascending."""
+    from hpgeom import pixel_ranges_to_pixels
 
-    lon, lat, radius = Longitude(ra, "deg"), Latitude(dec, "deg"), Quantity(max(radius_deg, 1e-7), "deg")
-    return np.sort(np.asarray(cone_search(lon, lat, radius, order, flat=True)[0]).astype(np.int64))
+    return np.asarray(pixel_ranges_to_pixels(_cone(ra, dec, radius_deg, order)))
+
+
+def _cone(ra: float, dec: float, radius_deg: float, order: int) -> NDArray[np.int64]:
+    """The cells of a cone as ranges ``first, last``, ascending, shape ``(n, 2)``."""
+    from hpgeom import query_circle
+
+    found = query_circle(1 << order, ra, dec, max(radius_deg, 1e-7), inclusive=True, return_pixel_ranges=True)
+    return np.asarray(found)
 
 
 def cell_centers(cells: ArrayLike, order: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Right ascensions and declinations (deg) of HEALPix cells' centres."""
-    from cdshealpix.nested import healpix_to_lonlat
+    from hpgeom import pixel_to_angle
 
-    lon, lat = healpix_to_lonlat(np.asarray(cells, np.uint64), np.uint8(order), num_threads=1)
-    return np.asarray(lon.to_value("deg")), np.asarray(lat.to_value("deg"))
+    ra, dec = pixel_to_angle(1 << order, np.atleast_1d(np.asarray(cells, np.int64)))
+    return ra, dec
 
 
 def cone_width_deg(dec: float, radius_deg: float) -> float:
@@ -69,7 +71,8 @@ def cone_ranges(ra: float, dec: float, radius_deg: float) -> list[tuple[int, int
     The cells are chosen about a quarter of the radius wide: few ranges, little outside the cone.
     """
     order = int(np.clip(np.floor(np.log2(58.6 / max(radius_deg, 1e-6))) + 2, 2, 24))
-    return ranges(cone_cells(ra, dec, radius_deg * 1.001 + 1e-8, order), order)
+    found = _cone(ra, dec, radius_deg * 1.001 + 1e-8, order) << 2 * (29 - order)
+    return [(first, last) for first, last in found.tolist()]
 
 
 def ranges(index: NDArray[np.int64], order: int) -> list[tuple[int, int]]:

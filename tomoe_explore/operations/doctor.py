@@ -24,7 +24,7 @@ from tomoe_explore.operations.inventory import orphans, owner_of, wrong_files
 
 #: Modules without which something does not work; each is imported, for a broken binary shows only then.
 MODULES = (
-    "numpy", "scipy", "numba", "pandas", "pyarrow", "astropy", "cdshealpix", "lightkurve", "nifty_ls",
+    "numpy", "scipy", "numba", "pandas", "pyarrow", "astropy", "hpgeom", "lightkurve", "nifty_ls",
     "intake", "dask.dataframe", "sqlalchemy", "alembic", "xxhash", "typer", "rich", "tqdm",
 )  # fmt: skip
 VIEW_MODULES = ("ipywidgets", "bokeh", "holoviews", "datashader", "jupyter_bokeh", "matplotlib", "jupyterlab")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import astropy.units as u
 import numpy as np
-from astropy.coordinates import Latitude, Longitude
-from cdshealpix.nested import lonlat_to_healpix
+from hpgeom import angle_to_pixel
 from numpy.typing import NDArray
 
 from tomoe_explore.camera import NX, NY
@@ -62,4 +60,4 @@ def choose_targets(detections: Detections, solution: Solution, refcat: Refcat, *
 
 def healpix_29(ra: Doubles, dec: Doubles) -> NDArray[np.int64]:
     """HEALPix index at order 29, nested."""
-    return lonlat_to_healpix(Longitude(ra, u.deg), Latitude(dec, u.deg), 29, num_threads=1).astype(np.int64)
+    return np.asarray(angle_to_pixel(1 << 29, ra, dec))
