@@ -185,7 +185,7 @@ def test_row_groups_are_full_and_in_order(tmp_path: Path) -> None:
 def test_nothing_to_merge(parts: dict[str, list[Path]], tmp_path: Path) -> None:
     assert merge("photometry", parts["photometry"], tmp_path / "cell", cell=7) == 0
     assert merge("frames", [], tmp_path / "frames") == 0
-    assert pq.read_table(tmp_path / "frames").num_rows == 0
+    assert list(tmp_path.glob("*frames*")) == []
     with pytest.raises(ArchiveError, match="gone"):
         merge("frames", [tmp_path / "gone"], tmp_path / "frames")
 

@@ -1,4 +1,4 @@
-"""Many files of a table merged into one: the rows of a cell of the sky in order of place and time, or of a whole night.
+"""Many files of a table merged into few: the rows of a cell of the sky in order of place and time, or of a whole night.
 
 A cell is a HEALPix cell of order 5, 1.8 deg wide. It is worked through by ranges of place that fit into memory; see
 ``sweep.py``.
@@ -6,9 +6,13 @@ A cell is a HEALPix cell of order 5, 1.8 deg wide. It is worked through by range
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,9 @@ from tomoe_explore.archive.registry import PARTITION_ORDER
 from tomoe_explore.archive.row_groups import Selection, footer, values
 from tomoe_explore.archive.sweep import Groups, sweep
 from tomoe_explore.archive.table_file import ROW_GROUP_ROWS, write_options
+
+#: A cell of the sky; None in tables without.
+Cell = int | None
 
 _SHIFT = 2 * (29 - PARTITION_ORDER)
 
@@ -50,6 +57,10 @@ class Objects:
 
     source_id: NDArray[np.int64]
     object_id: NDArray[np.int64]
+
+    def where(self, wanted: NDArray[np.bool_]) -> Objects:
+        """Those of some sources."""
+        return Objects(self.source_id[wanted], self.object_id[wanted])
 
 
 def partitioned(table: str) -> bool:
@@ -83,14 +94,19 @@ def cells_of(paths: Sequence[Path]) -> dict[int, list[Path]]:
         If a file cannot be read.
     """
     found: dict[int, list[Path]] = {}
-    for path in paths:
-        low, high = (bound >> _SHIFT for bound in footer(path).bounds("healpix_29"))
-        # neighbours on the sky may be far apart in number: who wants to know what a group holds in between must look
-        wide = np.flatnonzero(low != high)
-        inside = values(path, "healpix_29", wide.tolist()) >> _SHIFT if len(wide) else low[:0]
-        for cell in np.unique(np.concatenate((low, high, inside))).tolist():
-            found.setdefault(cell, []).append(path)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for path, cells in zip(paths, pool.map(_cells, paths), strict=True):
+            for cell in cells:
+                found.setdefault(cell, []).append(path)
     return dict(sorted(found.items()))
+
+
+def _cells(path: Path) -> list[int]:
+    low, high = (bound >> _SHIFT for bound in footer(path).bounds("healpix_29"))
+    # neighbours on the sky may be far apart in number: who wants to know what a group holds in between must look
+    wide = np.flatnonzero(low != high)
+    inside = values(path, "healpix_29", wide.tolist()) >> _SHIFT if len(wide) else low[:0]
+    return [int(cell) for cell in np.unique(np.concatenate((low, high, inside)))]
 
 
 def with_neighbours(cells: NDArray[np.int64]) -> set[int]:
@@ -101,14 +117,14 @@ def with_neighbours(cells: NDArray[np.int64]) -> set[int]:
     >>> len(with_neighbours(np.array([100])))
     9
     """
-    from cdshealpix.nested import neighbours
+    from hpgeom import neighbors
 
-    around = neighbours(cells, PARTITION_ORDER) if len(cells) else cells
-    return set(np.unique(around).tolist()) - {-1}  # -1: where only three cells meet
+    around = neighbors(1 << PARTITION_ORDER, cells) if len(cells) else cells
+    return {*cells.tolist(), *around.ravel().tolist()} - {-1}  # -1: where only three cells meet
 
 
 def merge(
-    table: str, inputs: Sequence[Path], output: Path, *, cell: int | None = None, objects: Objects | None = None,
+    table: str, inputs: Sequence[Path], output: Path, *, cell: Cell = None, objects: Objects | None = None,
     without: Sequence[int] = (),
 ) -> int:  # fmt: skip
     """Merge files of a table into one.
@@ -119,7 +135,7 @@ def merge(
     inputs : sequence of Path
         Files of the table, in any order within; rows that are equal in order stay in that of the files.
     output : Path
-        The file to be made.
+        The file to be made; without rows there will be none.
     cell : int, optional
         Only rows of this cell, by ``healpix_29`` then ``mjd``. Without, all rows, by exposure, detector and frame.
     objects : Objects, optional
@@ -137,15 +153,76 @@ def merge(
     ArchiveError
         If an input cannot be read.
     """
-    key, within = ("exposure_id", None) if cell is None else ("healpix_29", (cell << _SHIFT, (cell + 1) << _SHIFT))
+    return merge_cells(table, inputs, {cell: output}, objects=objects, without=without)[cell]
+
+
+def merge_cells(
+    table: str, inputs: Sequence[Path], outputs: Mapping[Cell, Path], *, objects: Objects | None = None,
+    without: Sequence[int] = (),
+) -> dict[Cell, int]:  # fmt: skip
+    """Merge files of a table into one a cell, as `merge` does; what lies in several of the cells is decoded once.
+
+    Parameters
+    ----------
+    table, inputs, objects, without
+        As for `merge`.
+    outputs : mapping
+        The file to be made of each cell, ascending; the inputs have no rows of others in between.
+
+    Returns
+    -------
+    dict
+        Rows written, by cell.
+
+    Raises
+    ------
+    ArchiveError
+        If an input cannot be read.
+    """
+    cells = list(outputs)
+    key, within = ("exposure_id", None) if cells[0] is None else ("healpix_29", _range(cells[0], cells[-1]))
     arrow, selection = schema.TABLES[table].arrow, Selection(without=tuple(without) or None)
     groups = Groups.of(inputs, key, within, selection)
     if groups.most_open() > _OPEN and len(inputs) > _FILES:
-        return _merge_by_steps(table, inputs, output, cell, objects, without)
-    order = partial(_sorted, by_place=cell is not None)
+        by_one = _merge_by_steps if len(cells) == 1 else merge
+        return {c: by_one(table, inputs, outputs[c], cell=c, objects=objects, without=without) for c in cells}
+    ranges = _cut(groups.ranges(_AT_ONCE, within), cells)
+    order = partial(_sorted, by_place=within is not None)
+    n_rows: dict[Cell, int] = dict.fromkeys(cells, 0)
+    swept = zip(ranges, sweep(groups, ranges, arrow, selection, key, order), strict=True)
+    for cell, portions in groupby(swept, key=lambda portion: _cell_at(portion[0], cells)):
+        n_rows[cell] = _write(outputs[cell], (rows for _, rows in portions), arrow, order, objects)
+    return n_rows
+
+
+def _range(first: int, last: Cell) -> tuple[int, int]:
+    """Where some cells lie along HEALPix."""
+    return first << _SHIFT, ((first if last is None else last) + 1) << _SHIFT
+
+
+def _cut(ranges: list[tuple[int, int]], cells: Sequence[Cell]) -> list[tuple[int, int]]:
+    """Ranges that adjoin, cut where a cell begins."""
+    if not ranges:
+        return []
+    begin, end = ranges[0][0], ranges[-1][1]
+    starts = [start for cell in cells if cell is not None and begin < (start := cell << _SHIFT) < end]
+    return list(pairwise(sorted({*starts, *(first for first, _ in ranges), end})))
+
+
+def _cell_at(place: tuple[int, int], cells: Sequence[Cell]) -> Cell:
+    """The cell that a range lies in; behind it there may be cells without rows."""
+    known = [cell for cell in cells if cell is not None]
+    return known[bisect_right(known, place[0] >> _SHIFT) - 1] if known else None
+
+
+def _write(
+    path: Path, portions: Iterable[pa.Table], arrow: pa.Schema, order: Callable[[pa.Table], pa.Table],
+    objects: Objects | None,
+) -> int:  # fmt: skip
+    """Write rows to a file, in order within each portion; how many."""
     left, n_rows = arrow.empty_table(), 0
-    with pq.ParquetWriter(output, arrow, **write_options(arrow)) as writer:
-        for rows in sweep(groups, groups.ranges(_AT_ONCE, within), arrow, selection, key, order):
+    with pq.ParquetWriter(path, arrow, **write_options(arrow)) as writer:
+        for rows in portions:
             if objects is not None:
                 rows = _with_objects(rows, objects)
             rows = pa.concat_tables([left, order(rows)])
@@ -160,14 +237,15 @@ def merge(
 
 
 def _merge_by_steps(
-    table: str, inputs: Sequence[Path], output: Path, cell: int | None, objects: Objects | None, without: Sequence[int]
+    table: str, inputs: Sequence[Path], output: Path, *, cell: Cell, objects: Objects | None, without: Sequence[int]
 ) -> int:
     """Merge into some files first, then these: of all inputs more rows are of the same place than fit into memory."""
     made: list[Path] = []
     try:
         for k in range(0, len(inputs), _FILES):
-            made.append(output.with_name(f"{output.name}-{k}-of-{len(inputs)}"))
-            merge(table, inputs[k : k + _FILES], made[-1], cell=cell, objects=objects, without=without)
+            path = output.with_name(f"{output.name}-{k}-of-{len(inputs)}")
+            if merge(table, inputs[k : k + _FILES], path, cell=cell, objects=objects, without=without):
+                made.append(path)
         return merge(table, made, output, cell=cell)
     finally:
         for path in made:
@@ -180,14 +258,7 @@ def _sorted(rows: pa.Table, *, by_place: bool) -> pa.Table:
     else:
         keys = [rows[name].to_numpy() for name in _SEQUENCE if name in rows.column_names]
         index = np.lexsort(keys[::-1])
-    taken = pa.array(index)
-    # column by column: all at once would be held twice more
-    return pa.Table.from_arrays([_combined(column).take(taken) for column in rows.columns], schema=rows.schema)
-
-
-def _combined(column: pa.ChunkedArray) -> pa.Array:
-    whole = column.combine_chunks()
-    return whole if isinstance(whole, pa.Array) else whole.chunk(0)
+    return rows.combine_chunks().take(pa.array(index))
 
 
 def _by_place(rows: pa.Table) -> NDArray[Any]:

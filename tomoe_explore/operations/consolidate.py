@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, as_completed
+from itertools import chain, groupby
 from typing import Any
 
 import numpy as np
@@ -34,11 +35,14 @@ from tomoe_explore.archive.position import parse_nights
 from tomoe_explore.archive.row_groups import Selection, read_rows
 from tomoe_explore.archive.swap import GRACE_S, Swap, clear_killed, removable, remove_parts
 from tomoe_explore.errors import ArchiveError, WorkerDiedError
-from tomoe_explore.operations.executors import open_executor
+from tomoe_explore.operations.executors import Workers, open_executor
 from tomoe_explore.operations.merging import Consolidation, Input, Merged, Merging, Plan, Row, Task, merge_task
 
 #: Night files are merged into all nights' once they have this share of its rows.
 SHARE = 0.25
+
+#: A process gets about so many tasks a table, each of at most so many cells.
+_SHARES, _MOST_CELLS = 4, 16
 
 #: So often is a night done again because films of it came meanwhile.
 ATTEMPTS = 10
@@ -93,6 +97,8 @@ def consolidate(
     clear_killed(archive.registry, archive.layout)
     done: list[Merged] = []
     with open_executor(executor) as pool:
+        if nights and isinstance(pool, Workers):
+            pool.prepare(merge_task)
         for n in nights:
             done += _until_unchanged(archive, n, pool, progress=progress)
         touched: set[str | None] = {None}
@@ -168,15 +174,14 @@ def _work(archive: Archive, plan: Plan, pool: Any, *, progress: bool) -> list[Me
     """Merge, put in place, register; None if what was merged is current no more."""
     from tqdm.auto import tqdm
 
-    objects = _objects(archive, plan) if plan.night else {}
     swap = Swap.begin(archive.layout)
     done: list[Merged] = []
     new: list[Row] = []
     try:
+        todo = _tasks(archive, plan, swap, getattr(pool, "n", 1))
         with tqdm(
             total=plan.n_rows, desc=plan.night or "all", unit="row", unit_scale=True, disable=not progress
         ) as bar:
-            todo = [Task(swap, m, objects.get(m.cell) if m.cell is not None else None) for m in plan.merges]
             for merged, part in _each(pool, todo):
                 bar.update(merged.rows)
                 if part is not None:
@@ -188,16 +193,30 @@ def _work(archive: Archive, plan: Plan, pool: Any, *, progress: bool) -> list[Me
         swap.end()
 
 
+def _tasks(archive: Archive, plan: Plan, swap: Swap, n_workers: int) -> list[Task]:
+    """The plan's merges: neighbouring cells together, for films lie across their edges; some tasks a process."""
+    objects, cell = _objects(archive, plan) if plan.night else (None, np.zeros(0, np.int64))
+    tasks = []
+    for _, found in groupby(plan.merges, key=lambda merging: merging.kind):
+        merges = tuple(found)
+        n = min(max(len(merges) // (_SHARES * n_workers), 1), _MOST_CELLS)
+        for some in (merges[k : k + n] for k in range(0, len(merges), n)):
+            cells = [merging.cell for merging in some if merging.cell is not None]
+            inside = objects.where((cell >= cells[0]) & (cell <= cells[-1])) if objects and cells else None
+            tasks.append(Task(swap, some, inside))
+    return tasks
+
+
 def _each(pool: Any, todo: Sequence[Task]) -> Iterator[tuple[Merged, Row | None]]:
     """Results as they come, of the largest first: so all processes end at about the same time."""
-    todo = sorted(todo, key=lambda task: -task.merging.n_rows)
+    todo = sorted(todo, key=lambda task: -task.n_rows)
     if pool is None:
-        yield from map(merge_task, todo)
+        yield from chain.from_iterable(map(merge_task, todo))
         return
     waiting = [pool.submit(merge_task, task) for task in todo]
     try:
         for future in as_completed(waiting):
-            yield future.result()
+            yield from future.result()
     except BrokenExecutor as error:
         raise WorkerDiedError(f"a process that merged files died ({error}); what was there before stays") from error
     finally:
@@ -205,8 +224,8 @@ def _each(pool: Any, todo: Sequence[Task]) -> Iterator[tuple[Merged, Row | None]
             future.cancel()
 
 
-def _objects(archive: Archive, plan: Plan) -> dict[int, Objects]:
-    """Objects of a night's sources that have neither a reference star nor an object yet, by cell."""
+def _objects(archive: Archive, plan: Plan) -> tuple[Objects, NDArray[np.int64]]:
+    """Objects of a night's sources that have neither a reference star nor an object yet, and the cells of these."""
     paths = [item.path for item in plan.inputs["sources"].values()]
     columns = ["source_id", "object_id", "ref_id", "ra", "dec", "healpix_29"]
     rows = read_rows(paths, schema.TABLES["sources"].arrow, columns, Selection())
@@ -214,8 +233,7 @@ def _objects(archive: Archive, plan: Plan) -> dict[int, Objects]:
     rows = rows.sort_by("source_id")
     source_id, ra, dec, place = (rows[name].to_numpy() for name in ("source_id", "ra", "dec", "healpix_29"))
     cell = cell_of(place)
-    found = object_ids(source_id, ra, dec, _known(archive, cell))
-    return {c: Objects(source_id[cell == c], found[cell == c]) for c in np.unique(cell).tolist()}
+    return Objects(source_id, object_ids(source_id, ra, dec, _known(archive, cell))), cell
 
 
 def _known(archive: Archive, cell: NDArray[np.int64]) -> NDArray[np.int64]:

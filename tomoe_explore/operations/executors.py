@@ -93,6 +93,11 @@ class Workers(ThreadPoolExecutor):
         """See `concurrent.futures.Executor.submit`."""
         return super().submit(self._run, work, items, named)
 
+    def prepare(self, work: Callable[..., Any]) -> None:
+        """Let the processes start, and load what ``work`` needs, while its items are thought of."""
+        for _ in range(self.n):
+            self.submit(_load, work)
+
     def _run(self, work: Callable[..., Result], items: tuple[Any, ...], named: dict[str, Any]) -> Result:
         process = self._idle.get()
         try:
@@ -115,6 +120,10 @@ class Workers(ThreadPoolExecutor):
         if wait:
             while not self._idle.empty():
                 self._idle.get().shutdown()
+
+
+def _load(_work: Callable[..., Any]) -> None:
+    """Nothing is to be done: a function that comes from another process brings its modules."""
 
 
 def _process() -> ProcessPoolExecutor:

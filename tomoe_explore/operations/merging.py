@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from tomoe_explore.archive.partitions import Objects, merge
+from tomoe_explore.archive.partitions import Objects, merge_cells
 from tomoe_explore.archive.swap import Swap
 
 Row = dict[str, Any]
@@ -155,29 +155,39 @@ class Consolidation:
 
 @dataclass(frozen=True)
 class Task:
-    """A merge as a process gets it: with the objects of the cell's sources."""
+    """Merges as a process gets them: of one table and night, in cells that follow each other; objects of sources."""
 
     swap: Swap
-    merging: Merging
+    merges: tuple[Merging, ...]
     objects: Objects | None
 
+    @property
+    def n_rows(self) -> int:
+        """Rows of the inputs, those that lie in several of the cells as often."""
+        return sum(merging.n_rows for merging in self.merges)
 
-def merge_task(task: Task) -> tuple[Merged, Row | None]:
-    """Merge files in the staging directory; what came of it, and the record of the new file if it has rows."""
-    merging = task.merging
-    part_id = task.swap.part_id(merging.kind, merging.night, merging.cell)
-    path = task.swap.staged(part_id)
-    paths = [item.path for item in merging.inputs]
+
+def merge_task(task: Task) -> list[tuple[Merged, Row | None]]:
+    """Merge files in the staging directory; what came of it, and the records of the new files that have rows."""
+    first = task.merges[0]
+    part_ids = {m.cell: task.swap.part_id(m.kind, m.night, m.cell) for m in task.merges}
+    outputs = {cell: task.swap.staged(part_id) for cell, part_id in part_ids.items()}
+    inputs = sorted({item.path for merging in task.merges for item in merging.inputs})
     with _reused_memory():
-        n_rows = merge(merging.kind, paths, path, cell=merging.cell, objects=task.objects)
+        n_rows = merge_cells(first.kind, inputs, outputs, objects=task.objects)
+    return [_merged(task.swap, merging, part_ids[merging.cell], n_rows[merging.cell]) for merging in task.merges]
+
+
+def _merged(swap: Swap, merging: Merging, part_id: str, n_rows: int) -> tuple[Merged, Row | None]:
+    n_files = len(merging.inputs)
     if not n_rows:
-        return Merged(merging.kind, merging.night, merging.cell, len(paths), 0, 0), None
+        return Merged(merging.kind, merging.night, merging.cell, n_files, 0, 0), None
     part = {
         "part_id": part_id, "kind": merging.kind, "night": merging.night, "exposure_id": None, "cell": merging.cell,
         "generation": 1, "n_rows": n_rows, "replaced": None,
     }  # fmt: skip
-    record = task.swap.finish(part)
-    return Merged(merging.kind, merging.night, merging.cell, len(paths), n_rows, record["bytes"]), record
+    record = swap.finish(part)
+    return Merged(merging.kind, merging.night, merging.cell, n_files, n_rows, record["bytes"]), record
 
 
 @contextmanager
