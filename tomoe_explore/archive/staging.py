@@ -25,9 +25,8 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class StagedFile:
-    """A file under way: where it lies now, where it will (relative to the archive), its checksum and size."""
+    """A file under way: where it will lie (relative to the archive), its checksum and size."""
 
-    staged: Path
     path: Path
     checksum: str
     bytes: int
@@ -39,29 +38,28 @@ class Staging:
     def __init__(self, layout: Layout, name: int | str) -> None:
         self._layout = layout
         self._directory = layout.staging(name)
-        self._files: list[StagedFile] = []
+        self._places: list[tuple[Path, Path]] = []
 
     def write(self, path: Path, writer: Callable[[Path], None]) -> StagedFile:
         """Let ``writer`` write what shall become ``path``, and put it on the disk for good."""
         target = self._directory / path.name
         writer(target)
-        return self.take(target, path)
+        self.take(target, path)
+        return StagedFile(path, raw.checksum(target), target.stat().st_size)
 
-    def take(self, source: Path, path: Path) -> StagedFile:
+    def take(self, source: Path, path: Path) -> None:
         """Put a file that lies on this disk already on it for good; it shall become ``path``."""
         sync(source)
-        file = StagedFile(source, path, raw.checksum(source), source.stat().st_size)
-        self._files.append(file)
-        return file
+        self._places.append((source, self._layout.root / path))
 
     def publish(self) -> None:
         """Rename all files into place. They stay unseen until the registry names them."""
-        places = [(file.staged, self._layout.root / file.path) for file in self._files]
-        for directory in sorted({target.parent for _, target in places}):
+        directories = sorted({target.parent for _, target in self._places})
+        for directory in directories:
             make_directory(directory)
-        for source, target in places:
+        for source, target in self._places:
             os.replace(source, target)
-        for directory in sorted({target.parent for _, target in places}):
+        for directory in directories:
             sync(directory)
 
 

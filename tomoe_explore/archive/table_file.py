@@ -20,6 +20,9 @@ SMALL_ROWS = 4_096
 #: What is measured in each row of ``photometry``; all else repeats, from frame to frame or from source to source.
 _MEASURED = ("flux", "flux_err", "background")
 
+#: What is the same in all rows of a film, or counts its frames.
+_OF_FILM = ("refcat", "exposure_id", "detector_id", "frame", "reduction_id")
+
 #: Columns that rows are sought by: statistics say which row groups can hold them.
 _SOUGHT = (
     "source_id", "mover_id", "streak_id", "object_id", "ref_id", "exposure_id", "detector_id", "reduction_id", "frame",
@@ -69,8 +72,9 @@ def write_part(films: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None
     Notes
     -----
     Numbers that differ from row to row are split into byte streams (``BYTE_STREAM_SPLIT``), whose quiet exponents LZ4
-    packs; what repeats over a source's frames is found by zstd; times do both. No dictionaries: to make one costs more
-    than all else. Columns that are measured have no statistics, for nobody seeks by them.
+    packs, as it does a film's constants; what repeats over a source's frames is found by zstd; times do both. No
+    dictionaries: to make one costs more than all else. Columns that are measured have no statistics, for nobody seeks
+    by them.
     """
     with pq.ParquetWriter(path, schema, **write_options(schema)) as writer:
         waiting: list[pa.Table] = []
@@ -112,11 +116,12 @@ def write_options(schema: pa.Schema) -> dict[str, Any]:
     """How `pyarrow.parquet.ParquetWriter` lays out the columns of a table."""
     names, per_frame = schema.names, {"source_id", "frame"} <= set(schema.names)
     repeats = [n for n in names if per_frame and n not in _MEASURED]
+    dense = [n for n in repeats if n not in _OF_FILM]
     split = {f.name for f in schema if pa.types.is_floating(f.type) and (f.name not in repeats or f.name == "mjd")}
     return {
         "column_encoding": {n: "BYTE_STREAM_SPLIT" if n in split else "PLAIN" for n in names},
-        "compression": {n: "zstd" if n in repeats else "lz4" for n in names},
-        "compression_level": dict.fromkeys(repeats, 1), "use_dictionary": False,
+        "compression": {n: "zstd" if n in dense else "lz4" for n in names},
+        "compression_level": dict.fromkeys(dense, 1), "use_dictionary": False,
         "write_statistics": [n for n in names if n in _SOUGHT],
         "write_batch_size": ROW_GROUP_ROWS, "version": "2.6", "data_page_version": "1.0",
     }  # fmt: skip
