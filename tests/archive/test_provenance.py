@@ -45,6 +45,7 @@ def test_a_row_of_a_frame(archive: Archive, chain: list[int]) -> None:
     assert point.row["flux"] == lc.flux[4].value
     assert point.row["mjd"] == lc.time[4].mjd
     assert point.row["mag"] == lc["mag"][4].value
+    assert f"    ra              {point.row['ra']} deg" in str(point).splitlines()
     assert point.product["product_id"] == "photometry-00357754-g003"
     assert point.flat["dark"]["film"]["checksum"] == "xxh3:dark"
     source = archive.provenance(lc["source_id"][4])

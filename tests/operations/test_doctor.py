@@ -14,7 +14,7 @@ from tomoe_explore.archive import Archive, jobs, mounts
 from tomoe_explore.archive.owner import Owner
 from tomoe_explore.operations import doctor
 from tomoe_explore.operations.run import Run
-from tomoe_explore.operations.watch.health import HEALTH, write_health
+from tomoe_explore.operations.watch.health import write_health
 
 
 @pytest.fixture
@@ -120,9 +120,9 @@ def test_damaged_backups_are_named(archive: Archive) -> None:
 def test_what_a_watch_says_of_itself(archive: Archive) -> None:
     assert "watch" not in said(archive)
     content = {"state": "working", "waiting_for": {}, "under_way": []}
-    write_health(archive.root / HEALTH, content)
+    write_health(archive.layout.health, content)
     assert said(archive)["watch"].startswith("ok: well")
-    write_health(archive.root / HEALTH, content | {"state": "waiting", "waiting_for": {"disk": "too little space"}})
+    write_health(archive.layout.health, content | {"state": "waiting", "waiting_for": {"disk": "too little space"}})
     assert said(archive)["watch"] == "note: waits: too little space"
 
 
@@ -130,7 +130,7 @@ def test_what_stands_beside_the_products_is_no_orphan(archive: Archive) -> None:
     archive.layout.limits.write_text("{}")
     archive.layout.backups.mkdir()
     archive.backup(archive.layout.backups / "registry.zip")
-    write_health(archive.root / HEALTH, {"state": "idle", "waiting_for": {}, "under_way": []})
+    write_health(archive.layout.health, {"state": "idle", "waiting_for": {}, "under_way": []})
     folder = archive.layout.job(1)
     folder.mkdir(parents=True)
     (folder / "log").write_text("a line\n")

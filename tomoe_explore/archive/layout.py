@@ -14,6 +14,7 @@
     backups/registry-0001-20201123T0653.zip                   of the registry, made before it was migrated
     jobs/1/                                                   log and outcomes of a job
     limits.json                                               what jobs may use of the machine, if somebody set it
+    health.json                                               whether a watch is well, if one is told to write it here
 """
 
 from __future__ import annotations
@@ -83,6 +84,11 @@ class Layout:
     def limits(self) -> Path:
         """The file that limits jobs; there only if somebody wrote it."""
         return self.root / "limits.json"
+
+    @property
+    def health(self) -> Path:
+        """Where a watch may say whether it is well, for ``tomoe doctor``."""
+        return self.root / "health.json"
 
     def job(self, job_id: int) -> Path:
         """Directory (absolute) of a job's log and outcomes."""

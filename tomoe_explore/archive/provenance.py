@@ -8,10 +8,15 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tomoe_explore.columns import COLUMNS
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PARTS = ("row", "product", "reduction", "film", "dark", "flat", "refcat", "products", "revisions")
+
+_UNITS = {name: unit for name, _, unit, _, _ in COLUMNS}
+_NO_UNITS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,7 +28,7 @@ class Origin:
     asked : str
         What was asked for: its kind and id.
     row : mapping
-        The row of a table with the table's name and units, where a row was asked for.
+        The row of a table with the table's name, where a row was asked for; printed with units.
     product : mapping
         The file, where a file or a row of one was asked for: id, kind, path, checksum, bytes, rows.
     reduction : mapping
@@ -114,7 +119,7 @@ class Origin:
         lines = [self.asked]
         for name in ("row", "product", "reduction", "film", "dark", "flat", "refcat"):
             values = getattr(self, name)
-            lines += [f"  {name}", *_lines(values, 4)] if values else []
+            lines += [f"  {name}", *_lines(values, 4, _UNITS if name == "row" else {})] if values else []
         if self.products:
             lines += ["  products", *(f"    {p['product_id']:32s}{p['checksum']}  {p['path']}" for p in self.products)]
         return "\n".join(lines)
@@ -139,7 +144,7 @@ def _plain(value: Any) -> Any:
     return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _lines(values: Mapping[str, Any], indent: int) -> list[str]:
+def _lines(values: Mapping[str, Any], indent: int, units: Mapping[str, str] = _NO_UNITS) -> list[str]:
     """One line a value; what a master was made from is set further in."""
     lines = []
     for key, value in values.items():
@@ -148,7 +153,7 @@ def _lines(values: Mapping[str, Any], indent: int) -> list[str]:
         if isinstance(value, Mapping) and key in ("film", "dark"):
             lines += [f"{'':{indent}s}made from the {key}", *_lines(value, indent + 2)]
         else:
-            lines.append(f"{'':{indent}s}{key:16s}{_shown(value)}")
+            lines.append(f"{'':{indent}s}{key:16s}{_shown(value)} {units.get(key, '')}".rstrip())
     return lines
 
 

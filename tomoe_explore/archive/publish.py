@@ -247,7 +247,7 @@ def _merge(layout: Layout, staging: Staging, kind: str, claim: _Claim) -> Row | 
         return None
     old = [layout.root / part["path"] for part in claim.parts if part["kind"] == kind]
 
-    def films() -> Iterator[pa.Table]:
+    def film_by_film() -> Iterator[pa.Table]:
         for row, item in sources:
             this = item.place.reduction_id if item else row["reduction_id"]
             film = read_staged(item.file(layout, f"{kind}.arrow")) if item else rows_of_reduction(old, this)
@@ -260,7 +260,7 @@ def _merge(layout: Layout, staging: Staging, kind: str, claim: _Claim) -> Row | 
 
     part_id = exposure_part_id(kind, claim.exposure_id, claim.generation)
     file = staging.write(
-        layout.part(kind, claim.night, part_id), lambda path: write_part(films(), schema.TABLES[kind].arrow, path)
+        layout.part(kind, claim.night, part_id), lambda path: write_part(film_by_film(), schema.TABLES[kind].arrow, path)
     )
     return {
         "part_id": part_id, "kind": kind, "night": claim.night, "exposure_id": claim.exposure_id, "cell": None,

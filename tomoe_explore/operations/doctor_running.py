@@ -11,7 +11,7 @@ from tomoe_explore.archive.jobs import ACTIVE
 from tomoe_explore.errors import TomoeError
 from tomoe_explore.operations.check import Check, first
 from tomoe_explore.operations.job_limits import JobLimits
-from tomoe_explore.operations.watch.health import HEALTH, check_health
+from tomoe_explore.operations.watch.health import check_health
 
 
 def check_running(archive: Archive, *, deep: bool) -> list[Check]:
@@ -75,7 +75,7 @@ def _backups(archive: Archive, *, deep: bool) -> list[Check]:
 
 def _watch(archive: Archive) -> list[Check]:
     """A watch that is ill, or was stopped on purpose: `tomoe watch --check` is for those who watch over it."""
-    path = archive.root / HEALTH
+    path = archive.layout.health
     if not path.exists():
         return []
     reasons = check_health(path)

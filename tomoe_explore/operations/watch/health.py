@@ -13,9 +13,6 @@ from typing import Any
 from tomoe_explore.archive.owner import process_start
 from tomoe_explore.operations.watch.log import utc
 
-#: Its name in an archive, where `tomoe doctor` looks for it.
-HEALTH = "health.json"
-
 #: How often the file is written, s.
 EVERY_S = 2.0
 
