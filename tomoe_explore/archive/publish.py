@@ -247,7 +247,7 @@ def _merge(layout: Layout, staging: Staging, kind: str, claim: _Claim) -> Row | 
         return None
     old = [layout.root / part["path"] for part in claim.parts if part["kind"] == kind]
 
-    def film_by_film() -> Iterator[pa.Table]:
+    def rows_by_film() -> Iterator[pa.Table]:
         for row, item in sources:
             this = item.place.reduction_id if item else row["reduction_id"]
             film = read_staged(item.file(layout, f"{kind}.arrow")) if item else rows_of_reduction(old, this)
@@ -259,9 +259,8 @@ def _merge(layout: Layout, staging: Staging, kind: str, claim: _Claim) -> Row | 
             yield film
 
     part_id = exposure_part_id(kind, claim.exposure_id, claim.generation)
-    file = staging.write(
-        layout.part(kind, claim.night, part_id), lambda path: write_part(film_by_film(), schema.TABLES[kind].arrow, path)
-    )
+    path, arrow = layout.part(kind, claim.night, part_id), schema.TABLES[kind].arrow
+    file = staging.write(path, lambda target: write_part(rows_by_film(), arrow, target))
     return {
         "part_id": part_id, "kind": kind, "night": claim.night, "exposure_id": claim.exposure_id, "cell": None,
         "generation": claim.generation, "path": file.path.as_posix(), "checksum": file.checksum, "bytes": file.bytes,
