@@ -54,7 +54,7 @@ FIGURES = (
 class Scale:
     """How much: exposures of all detectors, visits of one field by two detectors, cones."""
 
-    exposures: int = 8
+    exposures: int = 20
     visits: int = 28
     cones: int = 25
     detectors: tuple[int, ...] = camera.DETECTOR_IDS
