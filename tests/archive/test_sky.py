@@ -51,7 +51,20 @@ def test_footprint_distance_is_that_of_the_detector(ra: float, dec: float) -> No
     distance = np.array([sky.footprint_distances_deg(a, d, [outline])[0] for a, d in zip(ras, decs, strict=True)])
     np.testing.assert_allclose(distance, beyond * 1.189 / 3600, atol=2e-5)
     assert ((distance == 0) == (beyond == 0)).all()
-    assert sky.footprint_distances_deg((ra + 180) % 360, -dec, [outline]) == np.inf
+    assert 179 < sky.footprint_distances_deg((ra + 180) % 360, -dec, [outline])[0] < 180
+
+
+@pytest.mark.parametrize("away", [10.0, 30.0, 83.0, 120.0, 170.0])
+def test_distances_are_angles_however_far(away: float) -> None:
+    outline = sky.footprint([9.9, 10.1, 10.1, 9.9], [0.1, 0.1, -0.1, -0.1])
+    assert sky.footprint_distances_deg(10.1 + away, 0.0, [outline])[0] == pytest.approx(away, abs=1e-3)
+    ends = [np.array([9.0]), np.array([0.0]), np.array([10.0]), np.array([0.0])]
+    assert sky.streak_distance_deg(10.0 + away, 0.0, ends)[0] == pytest.approx(away, abs=1e-3)
+
+
+def test_the_widest_cones_lose_nothing() -> None:
+    assert sky.cone_ranges(0.0, 0.0, 148.766) == [(0, 12 << 58)]
+    assert len(sky.cone_cells(0.0, 0.0, 180.0, 5)) == 12 * 4**5
 
 
 def test_streaks_near_a_position() -> None:
@@ -63,5 +76,5 @@ def test_streaks_near_a_position() -> None:
     ]
     distance = sky.streak_distance_deg(0.0, 0.0, ends)
     assert distance[0] == pytest.approx(0.0, abs=1e-6)
-    assert distance[1] == pytest.approx(10.0, rel=0.02)
-    assert distance[2] == np.inf
+    assert distance[1] == pytest.approx(10.0, rel=1e-3)
+    assert distance[2] == pytest.approx(179.0)

@@ -40,6 +40,8 @@ def _cone(ra: float, dec: float, radius_deg: float, order: int) -> NDArray[np.in
     """The cells of a cone as ranges ``first, last``, ascending, shape ``(n, 2)``."""
     from hpgeom import query_circle
 
+    if radius_deg > 90.0:  # hpgeom loses some cells of so wide a cone
+        return np.array([[0, 12 << 2 * order]])
     found = query_circle(1 << order, ra, dec, max(radius_deg, 1e-7), inclusive=True, return_pixel_ranges=True)
     return np.asarray(found)
 
@@ -116,18 +118,19 @@ def tangent_plane(ra0: float, dec0: float, ra: ArrayLike, dec: ArrayLike) -> NDA
 
 
 def segment_distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distance of the plane's origin from the segments ``a`` to ``b``, both of shape ``(n, 2)``."""
+    """Angle (deg) between a tangent plane's origin and segments of its great circles, ``a`` to ``b``, ``(..., 2)``."""
     step = b - a
     length2 = np.maximum(np.sum(step**2, axis=-1), 1e-30)
     t = np.clip(-np.sum(a * step, axis=-1) / length2, 0.0, 1.0)
-    return np.asarray(np.linalg.norm(a + t[..., None] * step, axis=-1))
+    return np.degrees(np.arctan(np.radians(np.linalg.norm(a + t[..., None] * step, axis=-1))))
 
 
 def streak_distance_deg(ra0: float, dec0: float, ends: Sequence[ArrayLike]) -> NDArray[np.float64]:
-    """Distance (deg) of a position from streaks given by ``ra1, dec1, ra2, dec2``; infinite on the sky's far side."""
+    """Distance (deg) of a position from streaks given by ``ra1, dec1, ra2, dec2``; beyond 84 deg from their ends."""
     ra1, dec1, ra2, dec2 = ends
     distance = segment_distance(tangent_plane(ra0, dec0, ra1, dec1), tangent_plane(ra0, dec0, ra2, dec2))
-    return np.where(np.isfinite(distance), distance, np.inf)
+    of_ends = np.minimum(separation_deg(ra0, dec0, ra1, dec1), separation_deg(ra0, dec0, ra2, dec2))
+    return np.where(np.isfinite(distance), distance, of_ends)
 
 
 def footprint(ra: Sequence[float], dec: Sequence[float]) -> str:
@@ -142,7 +145,7 @@ def footprint(ra: Sequence[float], dec: Sequence[float]) -> str:
 
 
 def footprint_distances_deg(ra: float, dec: float, outlines: Sequence[str]) -> NDArray[np.float64]:
-    """Distance of a position from footprints, deg: 0 inside, infinite on the far side of the sky or if empty.
+    """Distance of a position from footprints, deg: 0 inside, from the corners beyond 84 deg, infinite if empty.
 
     Examples
     --------
@@ -170,4 +173,5 @@ def _polygon_distances(ra: float, dec: float, corners: NDArray[np.float64]) -> N
     turn = plane[..., 0] * following[..., 1] - plane[..., 1] * following[..., 0]
     inside = (turn >= 0).all(axis=1) | (turn <= 0).all(axis=1)
     distance = np.where(inside, 0.0, segment_distance(plane, following).min(axis=1))
-    return np.where(np.isfinite(plane).all(axis=(1, 2)), distance, np.inf)
+    of_corners = separation_deg(ra, dec, corners[..., 0], corners[..., 1]).min(axis=1)
+    return np.where(np.isfinite(plane).all(axis=(1, 2)), distance, of_corners)
