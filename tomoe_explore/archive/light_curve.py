@@ -148,7 +148,9 @@ def _neighbour(rows: pa.Table, ra: float, dec: float) -> dict[str, Any]:
 
 def _zeropoint_errors(archive: Archive, curve: pa.Table) -> NDArray[np.float64]:
     exposures = pc.unique(curve["exposure_id"]).to_pylist()
-    stacks = archive.table("stacks", exposure_id=exposures, columns=["reduction_id", "zeropoint_err"])
+    columns = ["reduction_id", "zeropoint_err"]
+    # all versions: a film may have been reduced again since its rows were read
+    stacks = archive.table("stacks", exposure_id=exposures, columns=columns, all_versions=True)
     errors = dict(zip(stacks["reduction_id"].to_pylist(), stacks["zeropoint_err"].to_pylist(), strict=True))
     return np.array([errors.get(i, np.nan) for i in curve["reduction_id"].to_pylist()], dtype=float)
 

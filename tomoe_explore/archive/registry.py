@@ -6,6 +6,7 @@ A change of the tables needs a migration; see ``migration.py``. How the database
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -181,6 +182,7 @@ class Registry:
         self._pid = 0
         self._may_write = False
         self._revision: str | None = None
+        self._reading = threading.local()  # the connection that this thread reads by now
 
     def __repr__(self) -> str:
         return f"Registry({shown(self.url)!r})"
@@ -274,6 +276,8 @@ class Registry:
     def reading(self, *, any_revision: bool = False) -> Iterator[sa.Connection]:
         """A connection in one consistent state, which others' commits do not change.
 
+        Within another one of the same thread it is that one, so that several queries see the same.
+
         Parameters
         ----------
         any_revision : bool
@@ -284,12 +288,19 @@ class Registry:
         ArchiveError
             If the registry cannot be read, or is of a later revision, or one too old.
         """
+        if outer := getattr(self._reading, "connection", None):
+            yield outer
+            return
         with self._transaction() as connection:
             if self._revision is None or self._revision < OLDEST_READ:  # an old one may have been migrated meanwhile
                 self._revision = self._known(connection)
             if self._revision < OLDEST_READ and not any_revision:
                 raise ArchiveError(f"{self._older()} reads: `tomoe init` makes a backup and migrates it")
-            yield connection
+            self._reading.connection = connection
+            try:
+                yield connection
+            finally:
+                self._reading.connection = None
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:

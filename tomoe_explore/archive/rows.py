@@ -92,7 +92,8 @@ def read_rows(
     """
     arrow, position = schema.TABLES[name].arrow, _position(name, where)
     needed = [field.name for field in arrow if field.name in {*columns, *position}]
-    chosen = files(registry, root, name, where, all_versions=all_versions)
+    with registry.reading():  # all that is asked is of one state
+        chosen = files(registry, root, name, where, all_versions=all_versions)
     if limit is not None and where.cone is not None:
         refuse_above(limit, name, _count(chosen, arrow, limit))
     found = [row_groups.read_rows(some.paths, arrow, needed, some.selection) for some in chosen]

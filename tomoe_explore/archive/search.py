@@ -152,14 +152,15 @@ def find(registry: Registry, root: Path, where: Where, product: str | Sequence[s
 
     kinds = _kinds(product)
     found = []
-    if "stack" in kinds:
-        found.append(_stacks(registry, root, where))
-    if of_tables := [kind for kind in kinds if kind in PART_TABLES]:
-        found.append(_parts(registry, root, of_tables, where))
-    if "film" in kinds:
-        found.append(_films(registry, where))
-    if calibrations := [kind for kind in kinds if kind in ("dark", "flat")]:
-        found.append(_masters(registry, root, calibrations, where))
+    with registry.reading():  # all is of one state
+        if "stack" in kinds:
+            found.append(_stacks(registry, root, where))
+        if of_tables := [kind for kind in kinds if kind in PART_TABLES]:
+            found.append(_parts(registry, root, of_tables, where))
+        if "film" in kinds:
+            found.append(_films(registry, where))
+        if calibrations := [kind for kind in kinds if kind in ("dark", "flat")]:
+            found.append(_masters(registry, root, calibrations, where))
     whole = [columns for columns in found if len(columns["path"])]
     values = {name: list(chain.from_iterable(columns[name] for columns in whole)) for name in _COLUMNS}
     ranks = {kind: k for k, kind in enumerate(kinds)}

@@ -126,16 +126,17 @@ def with_magnitudes(table: pa.Table) -> pa.Table:
 
 # --- tables in the registry ------------------------------------------------------------------------
 def _read_registry(registry: Registry, name: str, where: Where, *, all_versions: bool) -> pa.Table:
-    if name == "stacks":
-        rows = _stacks(registry, where, all_versions=all_versions)
-    elif name == "reductions":
-        rows = _reductions(registry, where, all_versions=all_versions)
-    elif name == "exposures":
-        rows = _exposures(registry, where)
-    elif name == "masters":
-        rows = _masters(registry, where)
-    else:  # sky_map and light_curves: nothing writes them yet
-        rows = []
+    with registry.reading():  # all is of one state
+        if name == "stacks":
+            rows = _stacks(registry, where, all_versions=all_versions)
+        elif name == "reductions":
+            rows = _reductions(registry, where, all_versions=all_versions)
+        elif name == "exposures":
+            rows = _exposures(registry, where)
+        elif name == "masters":
+            rows = _masters(registry, where)
+        else:  # sky_map and light_curves: nothing writes them yet
+            rows = []
     return _to_arrow(name, rows)
 
 
