@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 from tests.archive.reductions import make_exposure, make_film, make_stack, reduce_film
 from tomoe_explore.archive import Archive, sky
 from tomoe_explore.archive import registry as tables
+from tomoe_explore.archive.manifest import wrong_manifests
 from tomoe_explore.archive.rows import files
 from tomoe_explore.archive.search import Where
 from tomoe_explore.cli import app
@@ -130,6 +132,13 @@ def test_cones_at_the_corner_of_cells_lose_nothing(two_nights: Archive) -> None:
         assert inside.any()
 
 
+def assert_one_object_a_star(sources: pd.DataFrame) -> None:
+    free = sources[sources["ref_id"].isna()]
+    star = free["source_id"] % 100_000 + 100_000 * free["detector_id"].astype(int)
+    assert free.groupby(star)["object_id"].nunique().max() == 1
+    assert free["object_id"].nunique() == star.nunique() == 40
+
+
 def test_objects_are_the_same_over_nights(two_nights: Archive, tmp_path: Path) -> None:
     """Reference stars have none; the others one a star and detector, in both tables, and a late film keeps it."""
     consolidate(two_nights, NIGHTS[0], progress=False)
@@ -137,11 +146,8 @@ def test_objects_are_the_same_over_nights(two_nights: Archive, tmp_path: Path) -
     consolidate(two_nights, progress=False)
     sources = exact(two_nights.table("sources"))
     assert (sources["object_id"].isna() == sources["ref_id"].notna()).all()
-    free = sources[sources["ref_id"].isna()]
-    star = free["source_id"] % 100_000 + 100_000 * free["detector_id"].astype(int)
-    assert free.groupby(star)["object_id"].nunique().max() == 1
-    assert free["object_id"].nunique() == star.nunique() == 40
-    assert set(free["object_id"]) == first
+    assert_one_object_a_star(sources)
+    assert set(sources["object_id"].dropna()) == first
     photometry = exact(two_nights.table("photometry"))
     merged = photometry.merge(sources[["source_id", "object_id"]], on="source_id", suffixes=("", "_source"))
     assert merged["object_id"].equals(merged["object_id_source"])
@@ -265,11 +271,11 @@ def test_what_comes_meanwhile_is_not_lost(two_nights: Archive, tmp_path: Path, m
     """A film of the night is published between the merge and the swap: the night is done again."""
     swap, calls = consolidate_module.Swap.replace, []
 
-    def late(self, registry, new, old):  # type: ignore[no-untyped-def]
+    def late(*args):  # type: ignore[no-untyped-def]
         calls.append(1)
         if len(calls) == 1:
             film(two_nights, tmp_path, 357754, 113)
-        return swap(self, registry, new, old)
+        return swap(*args)
 
     monkeypatch.setattr(consolidate_module.Swap, "replace", late)
     consolidate(two_nights, NIGHTS[0], progress=False)
@@ -278,6 +284,47 @@ def test_what_comes_meanwhile_is_not_lost(two_nights: Archive, tmp_path: Path, m
     assert sources.num_rows == 5 * 40
     assert current(two_nights).query("night == @NIGHTS[0]")["exposure_id"].isna().all()
     assert_sound(two_nights)
+
+
+def test_nights_consolidated_at_the_same_time_agree_on_objects(
+    two_nights: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = consolidate_module.Swap.replace, []
+
+    def replace(*args: object) -> bool:
+        asked.append(args)
+        if len(asked) == 1:
+            consolidate(two_nights, NIGHTS[1], progress=False)
+        return bool(real(*args))
+
+    monkeypatch.setattr(consolidate_module.Swap, "replace", replace)
+    consolidate(two_nights, NIGHTS[0], progress=False)
+    assert len(asked) > 3  # one was done again
+    assert_one_object_a_star(exact(two_nights.table("sources")))
+
+
+def test_manifests_are_mended_after_a_kill(two_nights: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(consolidate_module, "mend_manifests", killed)
+    with pytest.raises(KeyboardInterrupt):
+        consolidate(two_nights, progress=False)
+    monkeypatch.undo()
+    assert wrong_manifests(two_nights.registry, two_nights.layout)
+    assert consolidate(two_nights, progress=False).merged == ()
+    assert wrong_manifests(two_nights.registry, two_nights.layout) == []
+
+
+def test_a_damaged_file_is_not_merged(two_nights: Archive) -> None:
+    before = current(two_nights)
+    path = two_nights.root / before[before["kind"] == "photometry"]["path"].iloc[0]
+    table = pq.read_table(path)
+    pq.write_table(table.slice(0, table.num_rows // 2), path)
+    with pytest.raises(ArchiveError, match=r"files of photometry hold .* rows, expected"):
+        consolidate(two_nights, progress=False)
+    pd.testing.assert_frame_equal(current(two_nights), before)
+    assert orphans(two_nights) == []
 
 
 #: Runs a consolidation in a process of its own for each delay that it is given, and kills it (SIGKILL) after that.

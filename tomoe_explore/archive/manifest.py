@@ -52,6 +52,12 @@ def wrong_manifests(registry: Registry, layout: Layout) -> list[Path]:
     return sorted(path for path in found | wanted.keys() if _text(path) != wanted.get(path))
 
 
+def mend_manifests(registry: Registry, layout: Layout) -> None:
+    """Write those that do not list what is current, such as a killed process has left."""
+    for night in {path.parent.name for path in wrong_manifests(registry, layout)}:
+        write_manifests(registry, layout, None if night == "all" else night)
+
+
 def all_nights(registry: Registry, layout: Layout) -> set[str | None]:
     """Nights with files that are current, or with manifests; None stands for all nights."""
     there = {path.parent.name for path in (layout.root / "tables").glob("*/*/manifest.json")}

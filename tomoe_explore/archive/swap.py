@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,8 +107,13 @@ class Swap:
         """Remove files that were put in place, and not registered."""
         remove(self.layout.root / part["path"] for part in new)
 
-    def replace(self, registry: Registry, new: Sequence[Row], old: Iterable[str]) -> bool:
+    def replace(
+        self, registry: Registry, new: Sequence[Row], old: Iterable[str],
+        still: Callable[[sa.Connection], bool] | None = None,
+    ) -> bool:  # fmt: skip
         """Put files in place and register them for others; False if one of these was replaced meanwhile.
+
+        ``still`` is asked, in the same transaction, whether all else is as it was.
 
         Raises
         ------
@@ -120,7 +125,7 @@ class Swap:
             self.place(new)
             done = None  # from here on it takes a look to know
             with registry.writing() as connection:
-                done = exchange(connection, new, sorted(old))
+                done = (still is None or still(connection)) and exchange(connection, new, sorted(old))
         except ArchiveError:
             done = is_registered(registry, new) if done is None or done else False
             if not done:

@@ -13,9 +13,10 @@ It may be killed at any moment and run again.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, as_completed
+from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import Any
 
@@ -28,7 +29,7 @@ from tomoe_explore import schema
 from tomoe_explore.archive import Archive, open_archive
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.layout import PART_TABLES
-from tomoe_explore.archive.manifest import write_manifests
+from tomoe_explore.archive.manifest import mend_manifests, write_manifests
 from tomoe_explore.archive.objects import object_ids
 from tomoe_explore.archive.partitions import Objects, cell_of, cells_of, partitioned, with_neighbours
 from tomoe_explore.archive.position import parse_nights
@@ -101,12 +102,9 @@ def consolidate(
             pool.prepare(merge_task)
         for n in nights:
             done += _until_unchanged(archive, n, pool, progress=progress)
-        touched: set[str | None] = {None}
         for plan in _plan_all(archive):
             done += _work(archive, plan, pool, progress=progress) or []
-            touched |= {item.night for merging in plan.merges for item in merging.inputs}
-    for merged_night in touched:
-        write_manifests(archive.registry, archive.layout, merged_night)
+    mend_manifests(archive.registry, archive.layout)  # also those of a run that was killed
     replaced = removable(archive.registry, grace_s)
     remove_parts(archive.registry, archive.layout, replaced)
     return Consolidation(tuple(done), len(replaced), time.perf_counter() - start)
@@ -178,7 +176,8 @@ def _work(archive: Archive, plan: Plan, pool: Any, *, progress: bool) -> list[Me
     done: list[Merged] = []
     new: list[Row] = []
     try:
-        todo = _tasks(archive, plan, swap, getattr(pool, "n", 1))
+        known = _Known.around(archive, plan) if plan.night else None
+        todo = _tasks(plan, swap, known, getattr(pool, "n", 1))
         with tqdm(
             total=plan.n_rows, desc=plan.night or "all", unit="row", unit_scale=True, disable=not progress
         ) as bar:
@@ -187,24 +186,38 @@ def _work(archive: Archive, plan: Plan, pool: Any, *, progress: bool) -> list[Me
                 if part is not None:
                     done.append(merged)
                     new.append(part)
+        _compare(plan, done)
         old = {item.part_id for merging in plan.merges for item in merging.inputs}
-        return done if swap.replace(archive.registry, new, old) else None
+        still = known.is_current if known else None
+        return done if swap.replace(archive.registry, new, old, still) else None
     finally:
         swap.end()
 
 
-def _tasks(archive: Archive, plan: Plan, swap: Swap, n_workers: int) -> list[Task]:
+def _tasks(plan: Plan, swap: Swap, known: _Known | None, n_workers: int) -> list[Task]:
     """The plan's merges: neighbouring cells together, for films lie across their edges; some tasks a process."""
-    objects, cell = _objects(archive, plan) if plan.night else (None, np.zeros(0, np.int64))
     tasks = []
     for _, found in groupby(plan.merges, key=lambda merging: merging.kind):
         merges = tuple(found)
         n = min(max(len(merges) // (_SHARES * n_workers), 1), _MOST_CELLS)
         for some in (merges[k : k + n] for k in range(0, len(merges), n)):
             cells = [merging.cell for merging in some if merging.cell is not None]
-            inside = objects.where((cell >= cells[0]) & (cell <= cells[-1])) if objects and cells else None
-            tasks.append(Task(swap, some, inside))
+            tasks.append(Task(swap, some, known.between(cells[0], cells[-1]) if known and cells else None))
     return tasks
+
+
+def _compare(plan: Plan, done: Sequence[Merged]) -> None:
+    """Refuse to let files go whose rows are not all in those that are to take their place."""
+    rows: Counter[str] = Counter()
+    for merged in done:
+        rows[merged.table] += merged.rows
+    for kind, inputs in plan.inputs.items():
+        expected = sum(item.n_rows for item in inputs.values())
+        if rows[kind] != expected:
+            raise ArchiveError(
+                f"files of {kind} hold {rows[kind]:,} rows, expected {expected:,}: one is damaged; `tomoe doctor "
+                "--deep` names it, and nothing was changed"
+            )
 
 
 def _each(pool: Any, todo: Sequence[Task]) -> Iterator[tuple[Merged, Row | None]]:
@@ -224,22 +237,46 @@ def _each(pool: Any, todo: Sequence[Task]) -> Iterator[tuple[Merged, Row | None]
             future.cancel()
 
 
-def _objects(archive: Archive, plan: Plan) -> tuple[Objects, NDArray[np.int64]]:
-    """Objects of a night's sources that have neither a reference star nor an object yet, and the cells of these."""
-    paths = [item.path for item in plan.inputs["sources"].values()]
-    columns = ["source_id", "object_id", "ref_id", "ra", "dec", "healpix_29"]
-    rows = read_rows(paths, schema.TABLES["sources"].arrow, columns, Selection())
-    rows = rows.filter(pc.and_(pc.is_null(rows["ref_id"]), pc.is_null(rows["object_id"])))
-    rows = rows.sort_by("source_id")
-    source_id, ra, dec, place = (rows[name].to_numpy() for name in ("source_id", "ra", "dec", "healpix_29"))
-    cell = cell_of(place)
-    return Objects(source_id, object_ids(source_id, ra, dec, _known(archive, cell))), cell
+@dataclass(frozen=True)
+class _Known:
+    """Objects of a night's sources that have neither a reference star nor an object yet.
+
+    They depend on what earlier nights' files know of these places: the files looked at must be current at the end.
+    """
+
+    objects: Objects
+    cell: NDArray[np.int64]  # of each source
+    cells: frozenset[int]  # that were looked at
+    part_ids: frozenset[str]  # merged files of sources there
+
+    @classmethod
+    def around(cls, archive: Archive, plan: Plan) -> _Known:
+        paths = [item.path for item in plan.inputs["sources"].values()]
+        columns = ["source_id", "object_id", "ref_id", "ra", "dec", "healpix_29"]
+        rows = read_rows(paths, schema.TABLES["sources"].arrow, columns, Selection())
+        rows = rows.filter(pc.and_(pc.is_null(rows["ref_id"]), pc.is_null(rows["object_id"])))
+        rows = rows.sort_by("source_id")
+        source_id, ra, dec, place = (rows[name].to_numpy() for name in ("source_id", "ra", "dec", "healpix_29"))
+        cell = cell_of(place)
+        cells = frozenset(with_neighbours(np.unique(cell)))
+        with archive.registry.reading() as connection:
+            parts = _merged_sources(connection, cells)
+        earlier = read_rows([archive.root / path for path in parts.values()], rows.schema, ["object_id"], Selection())
+        found = object_ids(source_id, ra, dec, np.unique(earlier["object_id"].drop_null().to_numpy()))
+        return cls(Objects(source_id, found), cell, cells, frozenset(parts))
+
+    def between(self, first: int, last: int) -> Objects:
+        """Objects of the sources in some cells that follow each other."""
+        return self.objects.where((self.cell >= first) & (self.cell <= last))
+
+    def is_current(self, connection: sa.Connection) -> bool:
+        """Whether no other night has been consolidated there meanwhile."""
+        return self.part_ids == _merged_sources(connection, self.cells).keys()
 
 
-def _known(archive: Archive, cell: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Objects that merged files know in some cells, and in those around."""
-    around = with_neighbours(np.unique(cell))
-    query = sa.select(_p.path, _p.cell).where(_p.kind == "sources", _p.replaced.is_(None), _p.exposure_id.is_(None))
-    paths = [archive.root / row["path"] for row in archive.registry.rows(query) if row["cell"] in around]
-    rows = read_rows(paths, schema.TABLES["sources"].arrow, ["object_id"], Selection())
-    return np.unique(rows["object_id"].drop_null().to_numpy())
+def _merged_sources(connection: sa.Connection, cells: Collection[int]) -> dict[str, str]:
+    """Paths of the current merged files of sources in some cells, by id."""
+    query = sa.select(_p.part_id, _p.path, _p.cell).where(
+        _p.kind == "sources", _p.replaced.is_(None), _p.exposure_id.is_(None)
+    )
+    return {part_id: path for part_id, path, cell in connection.execute(query.order_by(_p.part_id)) if cell in cells}
