@@ -93,7 +93,7 @@ class TableReader(BaseReader):
     def to_dask(self, **options: Any) -> dd.DataFrame:
         """A Dask dataframe; each partition reads whole files of the archive and filters them.
 
-        Which files there are is settled now; a reduction committed later is not seen. What holds more rows than the
+        Which exposures there are is settled now; one that is published later is not seen. What holds more rows than the
         limit is refused as in ``read``: with ``limit=None`` nothing is, and each partition holds some 10^6 rows.
         """
         import dask.dataframe as dd

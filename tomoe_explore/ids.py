@@ -31,11 +31,14 @@ def make_reduction_id(exposure_id: int, detector_id: int, version: int) -> int:
 
 Member = Literal["source", "mover", "streak"]
 
+#: The id of what is in a reduction is the reduction's, times this, and its number.
+MEMBERS = 100_000
+
 #: First number of each kind within a reduction, and the one after the last: an id says what it is of.
 MEMBER_NUMBERS: dict[Member, tuple[int, int]] = {
     "source": (0, 90_000),
     "mover": (90_000, 95_000),
-    "streak": (95_000, 100_000),
+    "streak": (95_000, MEMBERS),
 }
 
 
@@ -57,7 +60,7 @@ def member_ids(reduction_id: int, n: int, kind: Member = "source") -> NDArray[np
     first, stop = MEMBER_NUMBERS[kind]
     if first + n > stop:
         raise ValueError(f"a reduction holds at most {stop - first} {kind}s, got {n} (reduction {reduction_id})")
-    return reduction_id * 100_000 + np.arange(first, first + n, dtype=np.int64)
+    return reduction_id * MEMBERS + np.arange(first, first + n, dtype=np.int64)
 
 
 def member_kind(member_id: int) -> Member:
@@ -68,5 +71,5 @@ def member_kind(member_id: int) -> Member:
     >>> member_kind(35775411200190000)
     'mover'
     """
-    number = member_id % 100_000
+    number = member_id % MEMBERS
     return next(kind for kind, (first, stop) in MEMBER_NUMBERS.items() if first <= number < stop)

@@ -84,17 +84,16 @@ def test_any_selection_is_that_of_every_row(parts: list[Path], data: st.DataObje
         ids = st.lists(st.one_of(st.sampled_from(present), st.integers(0, 2**62)), max_size=4)
         if (given_ids := data.draw(st.none() | ids)) is not None:
             chosen[name] = tuple(given_ids)
-    for name in ("mjd", "healpix_29"):
-        ends = _present(tuple(parts), name)
-        pair = st.tuples(st.sampled_from(ends), st.sampled_from(ends)).map(lambda p: (min(p), max(p)))
-        if (ranges := data.draw(st.none() | st.lists(pair, max_size=4))) is not None:
-            chosen[name] = tuple(ranges)
+    ends = _present(tuple(parts), "healpix_29")
+    pair = st.tuples(st.sampled_from(ends), st.sampled_from(ends)).map(lambda p: (min(p), max(p)))
+    if (ranges := data.draw(st.none() | st.lists(pair, max_size=4))) is not None:
+        chosen["healpix_29"] = tuple(ranges)
     keep = np.ones(rows.num_rows, bool)
     for name, values in chosen.items():
         column = rows["reduction_id" if name == "without" else name].to_numpy()
         if name == "without":
             keep &= ~np.isin(column, np.array(values, np.int64))
-        elif name in ("mjd", "healpix_29"):
+        elif name == "healpix_29":
             keep &= np.any([np.zeros(len(column), bool)] + [(column >= a) & (column < b) for a, b in values], axis=0)
         else:
             keep &= np.isin(column, np.array(values, np.int64))

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tomoe_explore.archive import sky
+from tomoe_explore.archive.objects import SAME_OBJECT_DEG
 from tomoe_explore.archive.position import parse_position, parse_radius
 from tomoe_explore.errors import NotFoundError
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from lightkurve import LightCurve
 
     from tomoe_explore.archive.archive import Archive
-
-#: Sources of different films that have no reference star are the same object within this distance.
-SAME_OBJECT_DEG = 1.5 / 3600
 
 #: A star's catalog position differs from film to film by its proper motion: look this much beyond the cone.
 MARGIN_DEG = 5.0 / 3600

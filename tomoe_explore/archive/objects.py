@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tomoe_explore.archive.light_curve import SAME_OBJECT_DEG
 from tomoe_explore.archive.sky import healpix_29
+from tomoe_explore.ids import MEMBERS
 
-#: A source's id is its reduction's and so many decimals.
-_MEMBERS = 100_000
+#: Sources of different films that have no reference star are the same object within this distance, deg.
+SAME_OBJECT_DEG = 1.5 / 3600
 
 
 def object_ids(source_id: ArrayLike, ra: ArrayLike, dec: ArrayLike, known: ArrayLike = ()) -> NDArray[np.int64]:
@@ -51,7 +51,7 @@ def object_ids(source_id: ArrayLike, ra: ArrayLike, dec: ArrayLike, known: Array
     order = np.argsort(source_id, kind="stable")
     places = healpix_29(ra, dec)[order] if len(source_id) else np.zeros(0, np.int64)
     known = np.unique(np.asarray(known, np.int64))
-    film = source_id[order] // _MEMBERS
+    film = source_id[order] // MEMBERS
     first = np.concatenate(([0], np.flatnonzero(np.diff(film)) + 1, [len(film)])) if len(film) else np.zeros(1, int)
     # sources stand at the centres of their pixels, as objects do: a later night must find what this one has
     reach = 2 * np.sin(np.radians(SAME_OBJECT_DEG) / 2)

@@ -31,7 +31,8 @@ from tomoe_explore.archive.table_file import ROW_GROUP_ROWS, write_options
 #: A cell of the sky; None in tables without.
 Cell = int | None
 
-_SHIFT = 2 * (29 - PARTITION_ORDER)
+#: ``healpix_29`` has so many bits more than the number of its cell.
+CELL_SHIFT = 2 * (29 - PARTITION_ORDER)
 
 #: Rows that are sorted at once, some 120 bytes each: more would touch more fresh memory, which costs more than to sort.
 _AT_ONCE = 200_000
@@ -82,7 +83,7 @@ def cell_of(healpix_29: NDArray[np.int64]) -> NDArray[np.int64]:
     >>> int(cell_of(np.array([7 << 48]))[0])
     7
     """
-    return healpix_29 >> _SHIFT
+    return healpix_29 >> CELL_SHIFT
 
 
 def cells_of(paths: Sequence[Path]) -> dict[int, list[Path]]:
@@ -102,10 +103,10 @@ def cells_of(paths: Sequence[Path]) -> dict[int, list[Path]]:
 
 
 def _cells(path: Path) -> list[int]:
-    low, high = (bound >> _SHIFT for bound in footer(path).bounds("healpix_29"))
+    low, high = (bound >> CELL_SHIFT for bound in footer(path).bounds("healpix_29"))
     # neighbours on the sky may be far apart in number: who wants to know what a group holds in between must look
     wide = np.flatnonzero(low != high)
-    inside = values(path, "healpix_29", wide.tolist()) >> _SHIFT if len(wide) else low[:0]
+    inside = values(path, "healpix_29", wide.tolist()) >> CELL_SHIFT if len(wide) else low[:0]
     return [int(cell) for cell in np.unique(np.concatenate((low, high, inside)))]
 
 
@@ -197,7 +198,7 @@ def merge_cells(
 
 def _range(first: int, last: Cell) -> tuple[int, int]:
     """Where some cells lie along HEALPix."""
-    return first << _SHIFT, ((first if last is None else last) + 1) << _SHIFT
+    return first << CELL_SHIFT, ((first if last is None else last) + 1) << CELL_SHIFT
 
 
 def _cut(ranges: list[tuple[int, int]], cells: Sequence[Cell]) -> list[tuple[int, int]]:
@@ -205,14 +206,14 @@ def _cut(ranges: list[tuple[int, int]], cells: Sequence[Cell]) -> list[tuple[int
     if not ranges:
         return []
     begin, end = ranges[0][0], ranges[-1][1]
-    starts = [start for cell in cells if cell is not None and begin < (start := cell << _SHIFT) < end]
+    starts = [start for cell in cells if cell is not None and begin < (start := cell << CELL_SHIFT) < end]
     return list(pairwise(sorted({*starts, *(first for first, _ in ranges), end})))
 
 
 def _cell_at(place: tuple[int, int], cells: Sequence[Cell]) -> Cell:
     """The cell that a range lies in; behind it there may be cells without rows."""
     known = [cell for cell in cells if cell is not None]
-    return known[bisect_right(known, place[0] >> _SHIFT) - 1] if known else None
+    return known[bisect_right(known, place[0] >> CELL_SHIFT) - 1] if known else None
 
 
 def _write(

@@ -33,9 +33,6 @@ _BOUNDS_KEPT, _FOOTERS_KEPT = 1_000_000, 8_192
 #: Row groups that a thread reads and filters at once, and from how many on there are threads at all.
 _AT_ONCE = 16
 
-#: Columns of a selection that are not named like its field.
-_RANGES = ("healpix_29", "mjd")
-
 
 class _Cache(Generic[Kept]):
     """What was made last of each file, bounded by row groups; a file made anew under its path is noticed."""
@@ -169,20 +166,17 @@ class Selection:
     ----------
     healpix_29 : tuple of (first, last)
         Ranges ``first <= healpix_29 < last``, as `sky.cone_ranges` gives them.
-    mjd : tuple of (first, last)
-        Ranges ``first <= mjd < last``, d.
     exposure_id, detector_id, reduction_id, source_id, mover_id, streak_id : tuple of int
     without : tuple of int
         Reductions whose rows are not wanted.
 
     Examples
     --------
-    >>> Selection(exposure_id=(357754,), mjd=((59075.5, 59075.6),)).columns
-    ('mjd', 'exposure_id')
+    >>> Selection(exposure_id=(357754,), healpix_29=((0, 1 << 58),)).columns
+    ('healpix_29', 'exposure_id')
     """
 
     healpix_29: tuple[tuple[int, int], ...] | None = None
-    mjd: tuple[tuple[float, float], ...] | None = None
     exposure_id: Ids = None
     detector_id: Ids = None
     reduction_id: Ids = None
@@ -205,9 +199,9 @@ class Selection:
             wanted = getattr(self, column)
             if wanted is None:  # all but some
                 continue
-            if column not in _RANGES:
+            if column != "healpix_29":
                 wanted = [(this, this + 1) for this in wanted]
-            ranges = np.array(sorted(wanted), np.float64 if column == "mjd" else np.int64).reshape(-1, 2)
+            ranges = np.array(sorted(wanted), np.int64).reshape(-1, 2)
             found[column] = ranges[:, 0], np.maximum.accumulate(ranges[:, 1])  # ranges may overlap each other
         return found
 

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from tomoe_explore import schema
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive import row_groups, sky
+from tomoe_explore.archive.partitions import CELL_SHIFT
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.row_groups import Selection
 from tomoe_explore.archive.search import Where, part_clauses, stack_rows
 from tomoe_explore.errors import TooManyRowsError
 
 _STREAK_ENDS = ("ra1", "dec1", "ra2", "dec2")
-
-_SHIFT = 2 * (29 - tables.PARTITION_ORDER)
 
 #: Of more films than this, rows are sought in all cells of their nights.
 MOST_FILMS = 1000
@@ -130,7 +129,9 @@ def files(registry: Registry, root: Path, name: str, where: Where, *, all_versio
         around = _around_films(registry, name, where, all_versions=all_versions)
         if around is not None:
             selection = replace(selection, healpix_29=around)
-            reached = {cell for first, last in around for cell in range(first >> _SHIFT, ((last - 1) >> _SHIFT) + 1)}
+            reached = {
+                cell for first, last in around for cell in range(first >> CELL_SHIFT, ((last - 1) >> CELL_SHIFT) + 1)
+            }
             current = [part for part in current if part["cell"] is None or part["cell"] in reached]
     found = [Files(tuple(root / part["path"] for part in current), selection)] if current else []
     if all_versions:
