@@ -15,10 +15,11 @@ from tests.faults.no_space import Mode
 
 @dataclass(frozen=True)
 class Life:
-    """An unbroken run with one or two processes: how long it takes, how many calls write."""
+    """An unbroken run with one or two processes: how long it takes, how many calls write; also with calibrations."""
 
     seconds: float
     calls: int
+    calls_of_night: int
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,10 @@ class Kill:
     part: float
 
 
-KINDS = ("moment", "write", "write of two workers", "moment of the real command with two workers")
+KINDS = (
+    "moment", "write of a night with its calibrations", "write of two workers",
+    "moment of the real command with two workers",
+)  # fmt: skip
 
 
 def kills(n: int) -> list[Kill]:
@@ -44,14 +48,21 @@ def kills(n: int) -> list[Kill]:
 
 @pytest.fixture(scope="module")
 def life(harness: Harness) -> Life:
-    archive = harness.archive("masters")
-    switch = harness.switch(archive, Mode.COUNT)
-    start = time.monotonic()
-    harness.rerun(archive, switch=switch)
-    seconds = time.monotonic() - start
-    harness.assert_whole_exposures(archive, harness.films())
-    harness.assert_complete(archive, harness.films())
-    return Life(seconds, switch.calls)
+    seconds, calls = [], []
+    for begun, films in (("masters", ()), ("empty", whole_night(harness))):
+        archive = harness.archive(begun)
+        switch = harness.switch(archive, Mode.COUNT)
+        start = time.monotonic()
+        harness.rerun(archive, *films, switch=switch)
+        seconds.append(time.monotonic() - start)
+        calls.append(switch.calls)
+        harness.assert_whole_exposures(archive, harness.films())
+        harness.assert_complete(archive, harness.films())
+    return Life(seconds[0], *calls)
+
+
+def whole_night(harness: Harness) -> tuple[Path, Path]:
+    return harness.night.calibrations, harness.night.sky
 
 
 @pytest.mark.timeout(7200)
@@ -59,13 +70,14 @@ def test_killed_and_run_again(harness: Harness, life: Life, sample: int | None) 
     killed: list[bool] = []
 
     def case(kill: Kill) -> None:
-        archive = harness.archive("masters")
-        run = killed_run(harness, life, archive, kill)
+        night = whole_night(harness) if "calibrations" in kill.kind else ()
+        archive = harness.archive("empty" if night else "masters")
+        run = killed_run(harness, life, archive, kill, night)
         killed.append(run.wait() == -9)
         try:
             harness.assert_sound(archive, notes=True)
             harness.assert_whole_exposures(archive, harness.films())
-            harness.rerun(archive)
+            harness.rerun(archive, *night)
             harness.assert_complete(archive, harness.films())
         except AssertionError as error:
             raise AssertionError(f"{kill} in {archive}") from error
@@ -74,10 +86,11 @@ def test_killed_and_run_again(harness: Harness, life: Life, sample: int | None) 
     assert sum(killed) > len(killed) / 2, "killed too late to show anything"
 
 
-def killed_run(harness: Harness, life: Life, archive: Path, kill: Kill) -> Running:
+def killed_run(harness: Harness, life: Life, archive: Path, kill: Kill, night: tuple[Path, ...]) -> Running:
     if kill.kind.startswith("write"):
-        switch = harness.switch(archive, Mode.KILL, 1 + int(kill.part * life.calls))
-        return harness.reduce(archive, switch=switch, workers=2 if "two" in kill.kind else None)
+        calls = life.calls_of_night if night else life.calls
+        switch = harness.switch(archive, Mode.KILL, 1 + int(kill.part * calls))
+        return harness.reduce(archive, *night, switch=switch, workers=2 if "two" in kill.kind else None)
     before = files(archive)
     real = "real" in kill.kind
     run = harness.reduce(archive, real=real, workers=2 if real else None)
