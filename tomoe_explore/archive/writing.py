@@ -79,7 +79,7 @@ class Writing:
         """Make staged films of one exposure visible: all of them or, after an error or a crash at any point, none.
 
         Their rows are merged with those of the exposure's other films, and older reductions of the films superseded.
-        Of films of the same detector the one reserved last is published last, and stays current.
+        Copies of a film, of the same detector, are published one after the other: the one reserved last stays current.
 
         Returns
         -------
