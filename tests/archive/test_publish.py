@@ -257,13 +257,82 @@ def test_an_error_after_the_last_transaction_takes_nothing_away(
     assert not any((archive.root / "staging").iterdir())
 
 
-def test_a_damaged_file_is_not_merged(archive: Archive, tmp_path: Path) -> None:
+def _shorten(path: Path) -> None:
+    pq.write_table(pq.read_table(path).slice(1), path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (_shorten, "sources-00357754-g001.parquet has 1 of 2 rows, so it is damaged"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "sources-00357754-g001.parquet cannot be read"),
+        (Path.unlink, "sources-00357754-g001.parquet cannot be read"),
+    ],
+)
+def test_a_damaged_file_is_not_merged(archive: Archive, tmp_path: Path, damage: Any, words: str) -> None:
+    """It is named, and what helps is said; all films of the exposure done again need nothing of it."""
     archive.publish(stage(archive, tmp_path))
     (path,) = archive.search(product="sources")["path"]
-    pq.write_table(pq.read_table(path).slice(1), path)
-    with pytest.raises(ArchiveError, match="has 1 rows of sources, expected 2: a file is damaged"):
+    damage(Path(path))
+    with pytest.raises(ArchiveError, match=f"{words}.*reduce all films of exposure 357754 in one run with --force"):
         archive.publish(stage(archive, tmp_path, (112,), force=True))
     assert archive.table("photometry").num_rows == 3 * 36
+    assert archive.publish(stage(archive, tmp_path, force=True)) == []
+    assert archive.table("sources").num_rows == 3 * 2
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_copies_of_a_film_in_one_go(archive: Archive, tmp_path: Path, newest_first: bool) -> None:
+    """Such as ``x.fits`` and ``x.fits.fz``: the one reserved last is current, the others are superseded."""
+    exposure = make_exposure()
+    staged = stage(archive, tmp_path, (111, 113))
+    films = [tmp_path / f"x{k}.fits" for k in range(3)]
+    for film in films:
+        film.write_bytes(film.name.encode())
+        reservation = archive.begin(exposure, film)
+        assert reservation is not None
+        staged.append(archive.stage(*make_reduction(reservation)))
+    assert archive.publish(staged[::-1] if newest_first else staged) == []
+    runs = archive.table("reductions", detector_id=112, all_versions=True)
+    assert runs["reduction_id"].to_pylist() == [357754112001, 357754112002, 357754112003]
+    assert runs["superseded_by"].to_pylist() == [357754112002, 357754112003, None]
+    assert archive.table("frames").num_rows == 3 * 18
+    assert archive.table("frames", all_versions=True).num_rows == 5 * 18
+    assert sorted(archive.search(product="stack")["detector_id"]) == [111, 112, 113]
+    assert all(archive.begin(exposure, film) is None for film in films)
+
+
+def test_of_copies_that_fail_nothing_stays(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second turn fails: the first is done, and what is left can be done again."""
+    exposure, staged = make_exposure(), []
+    for k in range(2):
+        film = tmp_path / f"x{k}.fits"
+        film.write_bytes(film.name.encode())
+        reservation = archive.begin(exposure, film)
+        assert reservation is not None
+        staged.append(archive.stage(*make_reduction(reservation)))
+    real, calls = publish._register, []
+
+    def register(*arguments: Any) -> bool:
+        calls.append(1)
+        if len(calls) > 1:
+            raise ArchiveError("no more")
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "_register", register)
+        with pytest.raises(ArchiveError, match="no more"):
+            archive.publish(staged)
+    for item in staged:
+        archive.fail(item, ArchiveError("no more"))
+    runs = archive.table("reductions", all_versions=True)
+    assert runs["status"].to_pylist() == ["done", "failed"]
+    assert not any((archive.root / "staging").iterdir())
+    assert archive.begin(exposure, tmp_path / "x0.fits") is None
+    again = archive.begin(exposure, tmp_path / "x1.fits")
+    assert again is not None
+    archive.commit(*make_reduction(again))
+    assert archive.table("photometry").num_rows == 36
 
 
 def test_only_one_exposure_at_a_time(archive: Archive, tmp_path: Path) -> None:

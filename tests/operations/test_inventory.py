@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
@@ -19,7 +21,8 @@ from tomoe_explore.archive.layout import exposure_part_id
 from tomoe_explore.cli import app
 from tomoe_explore.errors import ArchiveError
 from tomoe_explore.operations import doctor
-from tomoe_explore.operations.inventory import delete_orphans, orphans, wrong_files
+from tomoe_explore.operations.inventory import delete_orphans, orphans, wrong_files, wrong_rows
+from tomoe_explore.operations.reduce import reduce
 from tomoe_explore.operations.run import Run
 
 
@@ -147,3 +150,35 @@ def test_another_archives_registry_deletes_nothing(archive: Archive, tmp_path: P
     assert {k: v for k, v in content(other).items() if k != registry} == {
         k: v for k, v in before.items() if k != registry
     }
+
+
+def test_tables_have_the_rows_of_their_reductions(archive: Archive) -> None:
+    """One night's reductions, one film twice; then rows and files that are not there."""
+    exposure, path = _a_film(archive)
+    reduce(path, archive, force=True, progress=False)
+    for deep in (False, True):
+        assert wrong_rows(archive, deep=deep) == []
+    part = next(
+        p for p in (archive.root / "tables/frames").rglob("*-g001.parquet") if f"{exposure.exposure_id}" in p.name
+    )
+    rows = pq.read_table(part)
+    pq.write_table(rows.slice(1), part)  # of a file that is kept for its superseded rows
+    this = min(rows["reduction_id"].to_pylist())
+    assert wrong_rows(archive, deep=False) == []
+    (fault,) = wrong_rows(archive, deep=True)
+    assert re.match(
+        rf"reduction {this}, which is superseded, has 7 of 8 rows of frames in files: .*replay {this}", fault
+    )
+    part.unlink()
+    (fault,) = wrong_rows(archive, deep=True)
+    assert "has 0 of 8 rows of frames" in fault
+    p = tables.parts.c
+    with archive.registry.writing() as connection:
+        connection.execute(sa.delete(tables.parts).where(p.kind == "frames", p.replaced.is_not(None)))
+        connection.execute(sa.update(tables.parts).where(p.kind == "sources").values(n_rows=p.n_rows + 1))
+    for deep in (False, True):
+        first, second = wrong_rows(archive, deep=deep)
+        assert re.match(r"sources has [\d,]+ rows in its files, its reductions have [\d,]+:", first)
+        assert "has 0 of 8 rows of frames" in second
+    (check,) = (c for c in doctor.examine(archive) if c.name == "rows")
+    assert (check.status, "sources has" in check.text) == ("fault", True)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,10 +29,11 @@ from tomoe_explore.archive.manifest import write_manifests
 from tomoe_explore.archive.owner import Owner, this_process
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.reserve import hold, now, release
+from tomoe_explore.archive.row_groups import Selection, read_rows
 from tomoe_explore.archive.stage import STACK_FILE, Staged
 from tomoe_explore.archive.staging import Staging, discard, discard_staged, remove, staging_of
 from tomoe_explore.archive.swap import Swap, exchange
-from tomoe_explore.archive.table_file import read_staged, rows_of_reduction, write_part
+from tomoe_explore.archive.table_file import read_staged, write_part
 from tomoe_explore.archive.taking_out import take_out
 from tomoe_explore.errors import ArchiveError
 
@@ -56,7 +58,7 @@ _SUPERSEDE = sa.update(tables.reductions).where(
     _r.exposure_id == sa.bindparam("of"), _r.detector_id == sa.bindparam("detector"),
     _r.reduction_id != sa.bindparam("this"), tables.CURRENT,
 )  # fmt: skip
-_CARRY = sa.update(tables.reductions).where(_r.reduction_id.in_(sa.bindparam("these", expanding=True)))
+_MOVE = sa.update(tables.reductions).where(_r.reduction_id.in_(sa.bindparam("these", expanding=True)))
 _NEXT = sa.update(tables.exposures).where(tables.exposures.c.exposure_id == sa.bindparam("of"))
 _GENERATION = sa.select(tables.exposures.c.generation).where(tables.exposures.c.exposure_id == sa.bindparam("of"))
 _OWNERS = sa.select(_r.owner_host, _r.owner_pid, _r.owner_started).where(
@@ -79,6 +81,11 @@ class _Claim:
     carried: Sequence[Row]  # the reductions that stay, of those in the parts
     merged: Sequence[Row]  # the reductions whose place is taken, of those in merged files
 
+    @property
+    def aside(self) -> int:
+        """The generation of what is taken out of merged files: no other claim has it."""
+        return self.generation - 1
+
     @cached_property
     def films(self) -> list[tuple[Row, Staged | None]]:
         """Records of the films that shall be in the parts, as their centres follow each other along HEALPix."""
@@ -96,30 +103,49 @@ def publish(registry: Registry, layout: Layout, staged: Sequence[Staged]) -> lis
         raise ArchiveError("the films of one exposure are published together, and no others")
     for item in staged:
         hold(registry, item.place.reduction_id, item)
-    left = list(staged)
+    published: list[Staged] = []
     try:
-        for _ in range(ATTEMPTS):
-            claim = _claim(registry, left)
-            left = list(claim.staged)
-            if not left or _try(registry, layout, claim):
-                break
-        else:
-            raise ArchiveError(f"exposure {claim.exposure_id} could not be published: others changed it all the time")
+        for films in _one_a_detector(staged):
+            published += _publish(registry, layout, films)
     except BaseException:
-        _give_up(registry, layout, left)
+        _give_up(registry, layout, staged)
         raise
     finally:  # also where an error's traceback keeps them alive
         for item in staged:
             release(registry, item.place.reduction_id)
-    for item in left:
+    return [item for item in staged if item not in published]
+
+
+def _one_a_detector(staged: Sequence[Staged]) -> list[list[Staged]]:
+    """In one go, but for copies of a film: each takes the place of the one reserved before, as if it came later."""
+    turns: list[dict[int, Staged]] = []
+    for item in sorted(staged, key=lambda item: item.place.reduction_id):
+        detector_id = item.place.detector_id
+        turn = next((turn for turn in turns if detector_id not in turn), None)
+        if turn is None:
+            turns.append(turn := {})
+        turn[detector_id] = item
+    return [list(turn.values()) for turn in turns]
+
+
+def _publish(registry: Registry, layout: Layout, staged: Sequence[Staged]) -> Sequence[Staged]:
+    """Publish films of different detectors; those that are this process's."""
+    for _ in range(ATTEMPTS):
+        claim = _claim(registry, staged)
+        staged = claim.staged
+        if not staged or _try(registry, layout, claim):
+            break
+    else:
+        raise ArchiveError(f"exposure {claim.exposure_id} could not be published: others changed it all the time")
+    for item in staged:
         discard_staged(layout, item.place)
-    if left:
+    if staged:
         with suppress(ArchiveError):  # all is published; what this leaves undone the next one does, or a rerun
             if claim.generation > 1:
                 _clear_killed(registry, layout, claim)
             for night in [claim.night, *([None] if claim.merged else [])]:
                 write_manifests(registry, layout, night)
-    return [item for item in staged if item not in left]
+    return staged
 
 
 def _give_up(registry: Registry, layout: Layout, staged: Sequence[Staged]) -> None:
@@ -149,14 +175,14 @@ def _claim(registry: Registry, staged: Sequence[Staged]) -> _Claim:
         ids, detectors = [item.place.reduction_id for item in mine], {item.place.detector_id for item in mine}
         holder = {"owner_host": owner.host, "owner_pid": owner.pid, "owner_started": owner.started}
         connection.execute(_SET_OWNER.values(**holder), {"these": ids})
-        generation = int(connection.execute(_GENERATION, of).scalar_one()) + 1
-        connection.execute(_NEXT, of | {"generation": generation})
         parts = connection.execute(_CURRENT_PARTS, of).mappings().all()
         current = connection.execute(_CURRENT_REDUCTIONS, of).mappings().all()
-    # what is not in the exposure's own parts is in merged files, and stays there if it is not superseded
-    own = {part["generation"] for part in parts}
-    carried = [dict(row) for row in current if row["detector_id"] not in detectors and row["generation"] in own]
-    merged = [dict(row) for row in current if row["detector_id"] in detectors and row["generation"] not in own]
+        # what is not in the exposure's own parts is in merged files, and stays there if it is not superseded
+        own = {part["generation"] for part in parts}
+        carried = [dict(row) for row in current if row["detector_id"] not in detectors and row["generation"] in own]
+        merged = [dict(row) for row in current if row["detector_id"] in detectors and row["generation"] not in own]
+        generation = int(connection.execute(_GENERATION, of).scalar_one()) + (2 if merged else 1)
+        connection.execute(_NEXT, of | {"generation": generation})
     return _Claim(place.night, place.exposure_id, generation, mine, parts, carried, merged)
 
 
@@ -196,7 +222,7 @@ def _try(registry: Registry, layout: Layout, claim: _Claim) -> bool:
     try:
         with staging_of(layout, _name(claim.exposure_id, claim.generation)) as staging, _swap(layout, claim) as swap:
             if swap is not None:
-                taken, old = take_out(registry, layout, swap, claim.merged)
+                taken, old = take_out(registry, layout, swap, claim.merged, claim.aside)
                 new += taken
                 swap.place(taken)
             new += [part for kind in PART_TABLES if (part := _merge(layout, staging, kind, claim))]
@@ -249,14 +275,7 @@ def _merge(layout: Layout, staging: Staging, kind: str, claim: _Claim) -> Row | 
 
     def rows_by_film() -> Iterator[pa.Table]:
         for row, item in sources:
-            this = item.place.reduction_id if item else row["reduction_id"]
-            film = read_staged(item.file(layout, f"{kind}.arrow")) if item else rows_of_reduction(old, this)
-            if film.num_rows != row[counted]:
-                raise ArchiveError(
-                    f"reduction {this} has {film.num_rows:,} rows of {kind}, expected {row[counted]:,}: a file is "
-                    "damaged; `tomoe doctor --deep` names it"
-                )
-            yield film
+            yield read_staged(item.file(layout, f"{kind}.arrow")) if item else _kept(old, kind, row)
 
     part_id = exposure_part_id(kind, claim.exposure_id, claim.generation)
     path, arrow = layout.part(kind, claim.night, part_id), schema.TABLES[kind].arrow
@@ -266,6 +285,29 @@ def _merge(layout: Layout, staging: Staging, kind: str, claim: _Claim) -> Row | 
         "generation": claim.generation, "path": file.path.as_posix(), "checksum": file.checksum, "bytes": file.bytes,
         "n_rows": sum(int(row[counted]) for row, _ in sources), "replaced": None,
     }  # fmt: skip
+
+
+def _kept(paths: Sequence[Path], kind: str, run: Row) -> pa.Table:
+    """A carried reduction's rows.
+
+    Raises
+    ------
+    ArchiveError
+        If its file is gone or damaged; it says what to do.
+    """
+    this, n_rows, arrow = run["reduction_id"], run[f"n_{kind}"], schema.TABLES[kind].arrow
+    advice = (
+        f"rows of reduction {this} are to be kept. Put the file back from a copy of the archive, or reduce all films "
+        f"of exposure {run['exposure_id']} in one run with --force"
+    )
+    try:
+        rows = read_rows(paths, arrow, arrow.names, Selection(reduction_id=(this,)))
+    except ArchiveError as error:
+        raise ArchiveError(f"{error}; {advice}") from error
+    if rows.num_rows != n_rows:
+        names = ", ".join(map(str, paths)) or f"no file of {kind}"
+        raise ArchiveError(f"{names} has {rows.num_rows:,} of {n_rows:,} rows, so it is damaged; {advice}")
+    return rows
 
 
 def _register(registry: Registry, claim: _Claim, new: Sequence[Row], old: Sequence[str]) -> bool:
@@ -287,6 +329,7 @@ def _register(registry: Registry, claim: _Claim, new: Sequence[Row], old: Sequen
                 connection.execute(sa.insert(tables.settings), item.settings)
         done = {"status": "done", "finished": when, "error": None, "error_kind": None, "generation": claim.generation}
         connection.execute(_FINISH, [{"this": i.place.reduction_id, **done, **i.record} for i in claim.staged])
-        carried = {"these": [row["reduction_id"] for row in claim.carried]}
-        connection.execute(_CARRY.values(generation=claim.generation), carried)
+        for rows, generation in ((claim.carried, claim.generation), (claim.merged, claim.aside)):
+            these = {"these": [row["reduction_id"] for row in rows]}
+            connection.execute(_MOVE.values(generation=generation), these)
     return True

@@ -1,7 +1,8 @@
 """Merged files take the place of what they were merged from, in one transaction; what was replaced goes after a while.
 
 Files are written to a staging directory, synced, renamed, and then registered while the files they replace are marked
-``replaced``. Cut off before, nobody sees them, and the next run removes them; cut off after, all is done.
+``replaced``. Cut off before, nobody sees them, and the next run removes them (`clear_killed`); cut off after, all is
+done.
 """
 
 from __future__ import annotations
@@ -126,9 +127,9 @@ class Swap:
             done = None  # from here on it takes a look to know
             with registry.writing() as connection:
                 done = (still is None or still(connection)) and exchange(connection, new, sorted(old))
-        except ArchiveError:
-            done = is_registered(registry, new) if done is None or done else False
-            if not done:
+        except BaseException as error:
+            done = is_registered(registry, new) if done is not False else False
+            if not done or not isinstance(error, ArchiveError):
                 raise
         finally:
             if done is False:
@@ -194,7 +195,9 @@ def clear_killed(registry: Registry, layout: Layout) -> None:
 def removable(registry: Registry, grace_s: float = GRACE_S) -> list[sa.RowMapping]:
     """Replaced parts that nobody needs: longer ago than ``grace_s``, and with no superseded reduction's rows.
 
-    Those are in the parts of their exposure that have their generation, which therefore stay.
+    Those are in the parts of their exposure that have their generation, which therefore stay. No reduction of a
+    replaced part's generation is superseded later: what is current in merged files has another one from then on. So
+    what is named here may be removed whenever it suits.
     """
     before = (datetime.now(UTC) - timedelta(seconds=grace_s)).isoformat(timespec="milliseconds")
     needed = sa.exists().where(

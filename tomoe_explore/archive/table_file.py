@@ -94,12 +94,6 @@ def _write_rows(writer: pq.ParquetWriter, films: Sequence[pa.Table]) -> None:
     writer.write_table(table, row_group_size=-(-table.num_rows // max(n_groups, 1)))
 
 
-def rows_of_reduction(paths: Sequence[Path], reduction_id: int) -> pa.Table:
-    """One reduction's rows in files that `write_part` wrote."""
-    tables = [pq.read_table(path, filters=[("reduction_id", "=", reduction_id)]) for path in paths]
-    return pa.concat_tables(tables)
-
-
 def _sorted(table: pa.Table, keys: list[str]) -> bool:
     """Whether rows are in order already, as a reduction's are."""
     before = np.zeros(max(table.num_rows - 1, 0), bool)  # whether a row is before the next one by the keys so far

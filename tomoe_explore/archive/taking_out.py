@@ -1,23 +1,23 @@
 """Reductions are taken out of merged files when others take their place: what is current there stays all that is there.
 
 A night that is consolidated has no files of single exposures any more. When a film of it is done again, the merged
-files that hold its old rows are written anew without them. The old rows become a file of their exposure again, as if
-they had never been merged.
+files that hold its old rows are written anew without them. The old rows become a file of their exposure, replaced from
+the start, and a generation of their own. So which superseded rows a replaced file has never changes: one without any
+can go, whenever that is asked.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from tomoe_explore import schema
-from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.layout import PART_TABLES, Layout, exposure_part_id
 from tomoe_explore.archive.partitions import merge
 from tomoe_explore.archive.registry import Registry
+from tomoe_explore.archive.reserve import now
 from tomoe_explore.archive.row_groups import Selection, read_rows
 from tomoe_explore.archive.rows import merged_parts_of
 from tomoe_explore.archive.swap import Swap
@@ -25,11 +25,10 @@ from tomoe_explore.archive.table_file import write_part
 
 Row = dict[str, Any]
 
-_p = tables.parts.c
-_KNOWN = sa.select(_p.part_id).where(_p.part_id == sa.bindparam("this"))
 
-
-def take_out(registry: Registry, layout: Layout, swap: Swap, runs: Sequence[Row]) -> tuple[list[Row], list[str]]:
+def take_out(
+    registry: Registry, layout: Layout, swap: Swap, runs: Sequence[Row], generation: int
+) -> tuple[list[Row], list[str]]:
     """Write merged files anew without the rows of some reductions of one exposure.
 
     Parameters
@@ -40,6 +39,8 @@ def take_out(registry: Registry, layout: Layout, swap: Swap, runs: Sequence[Row]
         Where files are written.
     runs : sequence of dict
         Records of current reductions whose rows lie in merged files.
+    generation : int
+        Of the exposure, for these rows alone.
 
     Returns
     -------
@@ -59,7 +60,8 @@ def take_out(registry: Registry, layout: Layout, swap: Swap, runs: Sequence[Row]
             n_rows = merge(kind, [layout.root / part["path"]], swap.staged(part_id), cell=part["cell"], without=ids)
             if n_rows:
                 new.append(swap.finish({**part, "part_id": part_id, "n_rows": n_rows, "replaced": None}))
-        new += _as_before(registry, layout, swap, kind, holding)
+        if holding:
+            new.append(_put_aside(layout, swap, kind, holding, generation))
     return new, old
 
 
@@ -77,27 +79,20 @@ def _holding(
     return found
 
 
-def _as_before(
-    registry: Registry, layout: Layout, swap: Swap, kind: str, holding: Sequence[tuple[sa.RowMapping, list[Row]]]
-) -> list[Row]:
-    """Files of the exposure with the rows that are taken out, unless those from before are still there."""
-    by_generation: dict[int, dict[int, Row]] = defaultdict(dict)
-    for run in (run for _, gone in holding for run in gone):
-        by_generation[run["generation"]][run["reduction_id"]] = run
-    made = []
-    for generation, runs in by_generation.items():
-        run = next(iter(runs.values()))
-        part_id = exposure_part_id(kind, run["exposure_id"], generation)
-        if registry.rows(_KNOWN, this=part_id):
-            continue
-        arrow, parts = schema.TABLES[kind].arrow, [part for part, _ in holding]
-        films = [_read(layout, kind, parts, arrow.names, Selection(reduction_id=(this,))) for this in sorted(runs)]
-        write_part(films, arrow, swap.staged(part_id))
-        made.append(swap.finish({
-            "part_id": part_id, "kind": kind, "night": run["night"], "exposure_id": run["exposure_id"], "cell": None,
-            "generation": generation, "n_rows": sum(film.num_rows for film in films), "replaced": run["finished"],
-        }))  # fmt: skip
-    return made
+def _put_aside(
+    layout: Layout, swap: Swap, kind: str, holding: Sequence[tuple[sa.RowMapping, list[Row]]], generation: int
+) -> Row:
+    """A file of the exposure with the rows that are taken out."""
+    arrow, parts = schema.TABLES[kind].arrow, [part for part, _ in holding]
+    runs = {run["reduction_id"]: run for _, gone in holding for run in gone}
+    run = next(iter(runs.values()))
+    part_id = exposure_part_id(kind, run["exposure_id"], generation)
+    films = [_read(layout, kind, parts, arrow.names, Selection(reduction_id=(this,))) for this in sorted(runs)]
+    write_part(films, arrow, swap.staged(part_id))
+    return swap.finish({
+        "part_id": part_id, "kind": kind, "night": run["night"], "exposure_id": run["exposure_id"], "cell": None,
+        "generation": generation, "n_rows": sum(film.num_rows for film in films), "replaced": now(),
+    })  # fmt: skip
 
 
 def _read(layout: Layout, kind: str, parts: Iterable[sa.RowMapping], columns: list[str], selection: Selection) -> Any:

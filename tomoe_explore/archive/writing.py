@@ -79,6 +79,7 @@ class Writing:
         """Make staged films of one exposure visible: all of them or, after an error or a crash at any point, none.
 
         Their rows are merged with those of the exposure's other films, and older reductions of the films superseded.
+        Copies of a film, of the same detector, are published one after the other: the one reserved last stays current.
 
         Returns
         -------
@@ -108,7 +109,8 @@ class Writing:
     def tidy(self, nights: Iterable[str] | None = None) -> None:
         """Bring the manifests of some nights (None: all) up to date, and remove what nobody needs any more.
 
-        That is what killed processes left staged, and files of tables that others replaced an hour ago or more.
+        That is what killed processes left staged or half merged, and files of tables that others replaced an hour ago
+        or more.
 
         Raises
         ------
@@ -118,6 +120,7 @@ class Writing:
         for night in all_nights(self.registry, self.layout) if nights is None else nights:
             write_manifests(self.registry, self.layout, night)
         _publish.clear_staged(self.registry, self.layout)
+        _swap.clear_killed(self.registry, self.layout)
         _swap.remove_parts(self.registry, self.layout, _swap.removable(self.registry))
 
     def fail(self, held: Reservation | Staged, error: BaseException) -> None:

@@ -20,7 +20,7 @@ from tomoe_explore.archive.summary import count
 from tomoe_explore.errors import TomoeError
 from tomoe_explore.operations.check import Check, Status, first
 from tomoe_explore.operations.doctor_running import check_running
-from tomoe_explore.operations.inventory import orphans, owner_of, wrong_files
+from tomoe_explore.operations.inventory import orphans, owner_of, wrong_files, wrong_rows
 
 #: Modules without which something does not work; each is imported, for a broken binary shows only then.
 MODULES = (
@@ -62,7 +62,7 @@ def examine(archive: Archive | str | os.PathLike[str] | None = None, *, deep: bo
     n = holds.reductions
     text = f"{archive.root}: {n.get('done', 0)} reductions done, {n.get('failed', 0)} failed, {holds.masters} masters"
     checks += [Check("archive", "ok", text), _disk(archive.root), _registry_place(archive), _refcat(archive)]
-    checks += [_files(archive, deep), *([_orphans(archive), _manifests(archive)] if deep else [])]
+    checks += [_files(archive, deep), _rows(archive, deep), *([_orphans(archive), _manifests(archive)] if deep else [])]
     return [*checks, *_unfinished(archive), *check_running(archive, deep=deep)]
 
 
@@ -139,8 +139,18 @@ def _files(archive: Archive, deep: bool) -> Check:
     how = "with their checksums" if deep else "with their sizes"
     if not faults:
         return Check("files", "ok", f"all {n} files are there, {how}")
-    text = f"{len(faults)} of {n} files are wrong: {first(faults)}; reduce their films with --force"
+    text = (
+        f"{len(faults)} of {n} files are wrong: {first(faults)}; put them back from a copy of the archive, or reduce "
+        "their films with --force, for a table all films of its exposure in one run (consolidated tables: from a copy "
+        "only)"
+    )
     return Check("files", "fault", text)
+
+
+def _rows(archive: Archive, deep: bool) -> Check:
+    """Whether tables have the rows that reductions say."""
+    faults = wrong_rows(archive, deep=deep)
+    return Check("rows", "fault", first(faults)) if faults else Check("rows", "ok", "as many as the reductions have")
 
 
 def _manifests(archive: Archive) -> Check:

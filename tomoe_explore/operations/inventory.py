@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from tomoe_explore import raw
+from tomoe_explore import raw, schema
 from tomoe_explore.archive import Archive
 from tomoe_explore.archive import registry as tables
-from tomoe_explore.archive.layout import ProductPlace
+from tomoe_explore.archive.layout import PART_TABLES, ProductPlace
 from tomoe_explore.archive.owner import Owner
+from tomoe_explore.archive.row_groups import Selection, read_rows
 from tomoe_explore.archive.swap import removable, tokens
 from tomoe_explore.errors import ArchiveError
 
@@ -53,6 +56,61 @@ def wrong_files(archive: Archive, *, deep: bool) -> tuple[int, list[str]]:
         elif deep and raw.checksum(path) != row["checksum"]:
             faults.append(f"{row['id']}: {row['path']} has another checksum than when it was written")
     return n, faults
+
+
+def wrong_rows(archive: Archive, *, deep: bool) -> list[str]:
+    """Tables with more or fewer rows than their reductions have, and superseded reductions whose rows are gone.
+
+    Parameters
+    ----------
+    archive : Archive
+    deep : bool
+        Whether the rows of superseded reductions are counted, or only their files looked up.
+
+    Returns
+    -------
+    list of str
+        What is wrong, one a table or reduction.
+    """
+    r, p = tables.reductions.c, tables.parts.c
+    of_generation = (p.exposure_id == r.exposure_id) & (p.generation == r.generation) & p.replaced.is_not(None)
+    superseded = sa.select(tables.reductions, p.kind, p.path.label("part")).select_from(
+        tables.reductions.outerjoin(tables.parts, of_generation)
+    )
+    with archive.registry.reading() as connection:  # all of one moment
+        sums = [sa.func.sum(r[f"n_{kind}"]).label(kind) for kind in PART_TABLES]
+        expected = connection.execute(sa.select(*sums).where(tables.CURRENT)).mappings().one()
+        current = sa.select(p.kind, sa.func.sum(p.n_rows)).where(p.replaced.is_(None)).group_by(p.kind)
+        found = {kind: int(n) for kind, n in connection.execute(current)}
+        rows = connection.execute(superseded.where(r.status == "done", r.superseded_by.is_not(None))).mappings().all()
+    faults = [
+        f"{kind} has {found.get(kind, 0):,} rows in its files, its reductions have {int(expected[kind] or 0):,}: put "
+        "registry and tables back as they were at one time"
+        for kind in PART_TABLES
+        if found.get(kind, 0) != int(expected[kind] or 0)
+    ]
+    return faults + [fault for kind in PART_TABLES for fault in _superseded_faults(archive, kind, rows, deep=deep)]
+
+
+def _superseded_faults(archive: Archive, kind: str, rows: Sequence[sa.RowMapping], *, deep: bool) -> list[str]:
+    """Superseded reductions, each given with every file of its generation, that miss rows of a table there."""
+    expected = {row["reduction_id"]: row[f"n_{kind}"] for row in rows if row[f"n_{kind}"]}
+    held_by: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        if row["kind"] == kind and row["reduction_id"] in expected:
+            held_by[row["part"]].append(row["reduction_id"])
+    found = Counter({this: 0 if deep else expected[this] for ids in held_by.values() for this in ids})
+    for path, ids in held_by.items() if deep else ():
+        with suppress(ArchiveError):  # a file that is gone or damaged is named by `wrong_files`
+            selection = Selection(reduction_id=tuple(ids))
+            held = read_rows([archive.root / path], schema.TABLES[kind].arrow, ["reduction_id"], selection)
+            found.update(held["reduction_id"].to_pylist())
+    return [
+        f"reduction {this}, which is superseded, has {found[this]:,} of {n:,} rows of {kind} in files: `tomoe replay "
+        f"{this}` computes them again"
+        for this, n in expected.items()
+        if found[this] != n
+    ]
 
 
 def orphans(archive: Archive) -> list[Path]:

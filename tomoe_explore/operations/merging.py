@@ -13,6 +13,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from tomoe_explore.archive.partitions import Objects, merge_cells
+from tomoe_explore.archive.staging import clear_errors
 from tomoe_explore.archive.swap import Swap
 
 Row = dict[str, Any]
@@ -173,9 +174,10 @@ def merge_task(task: Task) -> list[tuple[Merged, Row | None]]:
     part_ids = {m.cell: task.swap.part_id(m.kind, m.night, m.cell) for m in task.merges}
     outputs = {cell: task.swap.staged(part_id) for cell, part_id in part_ids.items()}
     inputs = sorted({item.path for merging in task.merges for item in merging.inputs})
-    with _reused_memory():
-        n_rows = merge_cells(first.kind, inputs, outputs, objects=task.objects)
-    return [_merged(task.swap, merging, part_ids[merging.cell], n_rows[merging.cell]) for merging in task.merges]
+    with clear_errors(task.swap.layout.root):
+        with _reused_memory():
+            n_rows = merge_cells(first.kind, inputs, outputs, objects=task.objects)
+        return [_merged(task.swap, merging, part_ids[merging.cell], n_rows[merging.cell]) for merging in task.merges]
 
 
 def _merged(swap: Swap, merging: Merging, part_id: str, n_rows: int) -> tuple[Merged, Row | None]:
