@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -303,10 +304,11 @@ def test_nights_consolidated_at_the_same_time_agree_on_objects(
     assert_one_object_a_star(exact(two_nights.table("sources")))
 
 
-def test_manifests_are_mended_after_a_kill(two_nights: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
 
+
+def test_manifests_are_mended_after_a_kill(two_nights: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consolidate_module, "mend_manifests", killed)
     with pytest.raises(KeyboardInterrupt):
         consolidate(two_nights, progress=False)
@@ -314,6 +316,20 @@ def test_manifests_are_mended_after_a_kill(two_nights: Archive, monkeypatch: pyt
     assert wrong_manifests(two_nights.registry, two_nights.layout)
     assert consolidate(two_nights, progress=False).merged == ()
     assert wrong_manifests(two_nights.registry, two_nights.layout) == []
+
+
+def test_no_manifest_names_a_file_that_is_removed(two_nights: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consolidate_module, "mend_manifests", killed)
+    with pytest.raises(KeyboardInterrupt):
+        consolidate(two_nights, progress=False)
+    old = datetime.now(UTC) - timedelta(hours=2)
+    with two_nights.registry.writing() as connection:
+        connection.execute(sa.update(tables.parts).where(tables.parts.c.replaced.is_not(None)).values(
+            replaced=old.isoformat(timespec="milliseconds")))  # fmt: skip
+    two_nights.tidy(())
+    assert wrong_manifests(two_nights.registry, two_nights.layout) == []
+    assert len(list(two_nights.root.glob("tables/photometry/*/*.parquet"))) == len(current(two_nights).query(
+        "kind == 'photometry'"))  # fmt: skip
 
 
 def test_a_damaged_file_is_not_merged(two_nights: Archive) -> None:

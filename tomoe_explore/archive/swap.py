@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from tomoe_explore import raw
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.layout import Layout
+from tomoe_explore.archive.manifest import write_manifests
 from tomoe_explore.archive.owner import Owner, this_process
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.reserve import now
@@ -207,7 +208,12 @@ def removable(registry: Registry, grace_s: float = GRACE_S) -> list[sa.RowMappin
 
 
 def remove_parts(registry: Registry, layout: Layout, parts: Sequence[sa.RowMapping]) -> None:
-    """Remove replaced parts: first the files, so that the records of those that are left are found again."""
+    """Remove replaced parts: first the files, so that the records of those that are left are found again.
+
+    Before, manifests are brought up to date, which may have been left as they were by a process that was killed.
+    """
+    for night in {None, *(part["night"] for part in parts)} if parts else ():
+        write_manifests(registry, layout, night)
     remove(layout.root / part["path"] for part in parts)
     for some in _some([part["part_id"] for part in parts]):
         with registry.writing() as connection:
