@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import sqlalchemy as sa
 from tests.archive.reductions import files, make_exposure, make_film, make_reduction, reduce_film
 from tomoe_explore import raw
 from tomoe_explore.archive import Archive, open_archive, registry, staging
+from tomoe_explore.archive.reserve import GIVEN_UP_S
 from tomoe_explore.errors import ArchiveError, ReservedError, SchemaError, TruncatedFilmError
 
 NewArchive = Callable[[Path], Archive]
@@ -206,7 +208,8 @@ archive = open_archive(sys.argv[1])
 reservation = archive.begin(make_exposure(), sys.argv[2])
 stage = sys.argv[3]
 die = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
-if stage == "reserved": die()
+if stage == "let go": archive.let_go(reservation)
+if stage in ("reserved", "let go"): die()
 if stage == "staged": staging.Staging.publish = die
 if stage == "half moved":
     real, count = os.replace, []
@@ -220,7 +223,7 @@ archive.commit(*make_reduction(reservation))
 
 
 @pytest.mark.both_databases
-@pytest.mark.parametrize("stage", ["reserved", "staged", "half moved", "moved"])
+@pytest.mark.parametrize("stage", ["reserved", "let go", "staged", "half moved", "moved"])
 def test_kill_and_rerun_give_the_same_ids_and_rows(
     archive: Archive, new_archive: NewArchive, tmp_path: Path, repository: Path, stage: str
 ) -> None:
@@ -272,20 +275,45 @@ def test_this_process_does_not_take_a_film_twice(archive: Archive, tmp_path: Pat
     assert archive.begin(exposure, film).reduction_id == reservation.reduction_id + 1
 
 
-def test_another_host_is_believed_alive_unless_forced(archive: Archive, tmp_path: Path) -> None:
+def set_owner(archive: Archive, host: str, ago_s: float) -> None:
+    """Let all reservations be another machine's, made some time ago."""
+    started = (datetime.now(UTC) - timedelta(seconds=ago_s)).isoformat(timespec="milliseconds")
+    with archive.registry.writing() as connection:
+        connection.execute(sa.update(registry.reductions).values(owner_host=host, started=started))
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize(("ago_s", "force"), [(0.0, True), (GIVEN_UP_S + 60, False)])
+def test_another_hosts_film_is_given_up_after_a_while_or_by_force(
+    archive: Archive, tmp_path: Path, ago_s: float, force: bool
+) -> None:
     exposure = make_exposure()
     film = make_film(tmp_path, exposure)
     reservation = archive.begin(exposure, film)
-    with archive.registry.writing() as connection:
-        connection.execute(sa.update(registry.reductions).values(owner_host="another"))
-    with pytest.raises(ReservedError, match="on another; if that machine is gone, force"):
+    staged = archive.stage(*make_reduction(reservation))
+    set_owner(archive, "another", GIVEN_UP_S - 60)
+    with pytest.raises(ReservedError, match="on another; it is given up 1 h after it began, or by force"):
         archive.begin(exposure, film)
-    forced = archive.begin(exposure, film, force=True)
-    assert forced.reduction_id == reservation.reduction_id + 1
-    with pytest.raises(ArchiveError, match="it is failed already"):  # should it be alive after all
+    set_owner(archive, "another", ago_s)
+    anew = archive.begin(exposure, film, force=force)
+    assert anew.reduction_id == reservation.reduction_id + 1
+    assert archive.publish([staged]) == [staged]  # should it be alive after all
+    with pytest.raises(ArchiveError, match="it is failed already"):
         archive.commit(*make_reduction(reservation))
-    archive.commit(*make_reduction(forced))
+    archive.commit(*make_reduction(anew))
     assert archive.table("photometry").num_rows == 36
+    abandoned, done = archive.table("reductions", all_versions=True).to_pylist()
+    assert (abandoned["status"], done["status"]) == ("failed", "done")
+    assert "in process" in abandoned["error"] and "on another" in abandoned["error"]
+
+
+def test_what_another_host_let_go_is_free_at_once(archive: Archive, tmp_path: Path) -> None:
+    exposure = make_exposure()
+    film = make_film(tmp_path, exposure)
+    reservation = archive.begin(exposure, film)
+    archive.let_go(reservation)
+    set_owner(archive, "another", 0.0)
+    assert archive.begin(exposure, film).reduction_id == reservation.reduction_id
 
 
 def _reduce_some(root: Path, films: list[Path]) -> list[int | None]:

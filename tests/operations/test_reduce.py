@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import tomoe_explore as te
 from tomoe_explore import errors, raw
 from tomoe_explore.archive import Archive
+from tomoe_explore.cli import app
 from tomoe_explore.data import Master
 from tomoe_explore.environment import code, environment
 from tomoe_explore.operations import film as film_module
@@ -45,6 +48,20 @@ def test_what_is_done_is_skipped(first_run: FirstRun, small_night: Path) -> None
     assert [o.reduction_id for o in again.outcomes] == [o.reduction_id for o in run.outcomes]
     assert [o.master_id for o in again.outcomes] == [o.master_id for o in run.outcomes]
     assert again.seconds < run.seconds / 5
+
+
+@pytest.mark.both_databases
+def test_a_film_that_another_has_is_named_and_is_not_done(small_night: Path, tmp_path: Path) -> None:
+    archive, film = Archive.create(tmp_path / "archive"), raw.find_films(small_night)[-1]
+    held = archive.begin(raw.read_exposure(film), film)
+    run = reduce(film, archive, small_night / "refcat.parquet", progress=False)
+    assert ([o.film for o in run.held], run.skipped, run.failed) == ([str(film)], (), ())
+    assert "1 held by another process\n  held    " in repr(run) and "has been running since" in repr(run)
+    words = ["--archive", str(archive.root), "reduce", str(film), "--refcat", str(small_night / "refcat.parquet")]
+    told = CliRunner().invoke(app, [*words, "--json"])
+    assert (told.exit_code, json.loads(told.stdout)["held"], json.loads(told.stdout)["skipped"]) == (1, 1, 0)
+    assert f"{film}: reserved: " in told.stderr
+    archive.let_go(held)
 
 
 def test_provenance_is_complete(first_run: FirstRun, small_night: Path) -> None:

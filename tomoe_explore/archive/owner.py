@@ -21,7 +21,7 @@ class Owner:
     pid : int
         Process number there.
     started : str
-        When the process started, in whatever form the system gives it; only compared.
+        When the process started, in whatever form the system gives it; only compared. Empty stands for nobody.
 
     Examples
     --------
@@ -35,6 +35,8 @@ class Owner:
 
     def is_alive(self) -> bool:
         """Whether the process still runs; one on another machine counts as alive, nobody here can know."""
+        if not self.started:
+            return False
         return self.host != socket.gethostname() or process_start(self.pid) == self.started
 
 

@@ -54,6 +54,10 @@ class Reservation:
         )
 
 
+#: A film that another machine has had for so long is given up, s: nobody here can see whether its process lives, and a
+#: container that is started anew has another name. One that does live loses the film, and says so, when it publishes.
+GIVEN_UP_S = 3600.0
+
 _films, _reductions, _value = tables.films, tables.reductions, sa.bindparam
 
 _KNOWN = sa.select(_films.c.film_checksum).where(
@@ -180,8 +184,9 @@ def _reserve(
         if not _is_held(url, running, force=force):
             connection.execute(_SET_REDUCTION, this | holder)
             return Reservation(running["reduction_id"], exposure, film.path, film.checksum, started)
-        # only a forced reduction comes here: that machine's process may be gone, nobody can tell
-        gone = {"status": "failed", "finished": now(), "error_kind": "abandoned", "error": "abandoned: forced anew"}
+        # its process may live after all, so what comes now is another reduction, with files of its own
+        why = f"abandoned: nothing came of it{_by(running)}, and the film was reduced anew"
+        gone = {"status": "failed", "finished": now(), "error_kind": "abandoned", "error": why}
         connection.execute(_SET_REDUCTION, this | gone)
     reduction_id = _next_id(connection, exposure)
     row = {
@@ -192,24 +197,41 @@ def _reserve(
     return Reservation(reduction_id, exposure, film.path, film.checksum, started)
 
 
+def is_under_way(running: sa.RowMapping) -> bool:
+    """Whether the process of a ``running`` record works on it, as far as can be known here."""
+    owner = _owner(running)
+    if owner.host == this_process().host:
+        return owner.is_alive()
+    age_s = (datetime.now(UTC) - datetime.fromisoformat(running["started"])).total_seconds()
+    return owner.is_alive() and age_s < GIVEN_UP_S
+
+
 def _is_held(url: str, running: sa.RowMapping, *, force: bool) -> bool:
-    """Whether a running record's owner still works on it; False to take it over, True to abandon another host's.
+    """Whether a running record's owner may still work on it; False to take it over, True to abandon another host's.
 
     Raises
     ------
     ReservedError
-        If it does, or may.
+        If it does, or is not to be given up yet.
     """
-    owner = Owner(running["owner_host"], running["owner_pid"], running["owner_started"])
-    this = this_process()
+    owner, this = _owner(running), this_process()
+    here = owner.host == this.host
     alive = (url, running["reduction_id"]) in _held if owner == this else owner.is_alive()
-    if alive and (not force or owner.host == this.host):
-        elsewhere = "" if owner.host == this.host else "; if that machine is gone, force a new reduction"
+    if alive and is_under_way(running) and (here or not force):
+        elsewhere = "" if here else f"; it is given up {GIVEN_UP_S / 3600:g} h after it began, or by force"
         raise ReservedError(
-            f"reduction {running['reduction_id']} of this film has been running since {running['started']} in process "
-            f"{owner.pid} on {owner.host}{elsewhere}"
+            f"reduction {running['reduction_id']} of this film has been running since {running['started']}"
+            f"{_by(running)}{elsewhere}"
         )
     return alive
+
+
+def _owner(running: sa.RowMapping) -> Owner:
+    return Owner(running["owner_host"], running["owner_pid"], running["owner_started"])
+
+
+def _by(running: sa.RowMapping) -> str:
+    return f" in process {running['owner_pid']} on {running['owner_host']}"
 
 
 def _next_id(connection: sa.Connection, exposure: Exposure) -> int:
@@ -286,7 +308,7 @@ def fail(registry: Registry, layout: Layout, held: Held, error: BaseException) -
 
 def let_go(registry: Registry, layout: Layout, held: Held) -> None:
     """Free a film that nothing became of; see `Archive.let_go`."""
-    _leave(registry, layout, held, owner_started="")  # no process started then
+    _leave(registry, layout, held, owner_started="")  # nobody's
 
 
 def _leave(registry: Registry, layout: Layout, held: Held, **values: str) -> None:

@@ -142,7 +142,8 @@ def reduce(
     """Reduce films into the archive: stacks, 2 Hz photometry, movers.
 
     Darks and flats among the films are mastered first. What is done already is skipped, so an interrupted run is
-    simply started again. A film that fails is named, and the others go on.
+    simply started again. A film that fails, or that another process has under way, is named, and the others go on; the
+    exit status is then 1.
 
     Example: tomoe reduce raw/2020-08-14 --refcat raw/2020-08-14/refcat.parquet --workers 2
     """

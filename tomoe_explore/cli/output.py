@@ -94,15 +94,15 @@ def _cell(value: Any) -> str:
 
 
 def ended(run: Run, as_json: bool) -> None:
-    """Print what came of a run; exit status 1 if a film failed."""
+    """Print what came of a run; exit status 1 if a film failed, or another process has it: it is not done."""
     if wants_json(as_json):
         document(run.to_dict())
-        for outcome in run.failed:
+        for outcome in run.held + run.failed:
             message(f"{outcome.film}: {outcome.error_kind}: {outcome.message}")
     else:
         typer.echo(repr(run))
     for outcome in run.failed:
         if outcome.traceback:
             typer.echo(outcome.traceback, err=True)
-    if run.failed:
+    if run.held or run.failed:
         raise typer.Exit(1)

@@ -24,13 +24,13 @@ def watch(
         Path | None, typer.Option(metavar="STARS.parquet", help="Reference catalog. [default: the archive's last]")
     ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes.")] = 1,
-    interval: Annotated[float, typer.Option(metavar="S", help="Seconds between two looks at DIR.")] = 2.0,
-    settle: Annotated[float, typer.Option(metavar="S", help="A file must be unchanged for so long, s.")] = 2.0,
+    interval: Annotated[float, typer.Option(metavar="S", min=0.01, help="Seconds between two looks at DIR.")] = 2.0,
+    settle: Annotated[float, typer.Option(metavar="S", min=0, help="A file must be unchanged for so long, s.")] = 2.0,
     gather: Annotated[
-        float, typer.Option(metavar="S", help="An exposure is complete after so long without another film, s.")
+        float, typer.Option(metavar="S", min=0, help="An exposure is complete after so long without another film, s.")
     ] = 10.0,
     once: Annotated[bool, typer.Option("--once", help="End when all that is there is done.")] = False,
-    min_free: Annotated[float, typer.Option(metavar="GB", help="Wait while less is free in the archive.")] = 1.0,
+    min_free: Annotated[float, typer.Option(metavar="GB", min=0, help="Wait while less is free in the archive.")] = 1.0,
     log: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSON lines go there. [default: standard error]")
     ] = None,
@@ -52,7 +52,8 @@ def watch(
     """Reduce films as they arrive, until stopped (SIGTERM or Ctrl-C: after the films under way).
 
     Only whole films are taken, the newest exposure first; darks and flats are mastered as they come. What is done is
-    skipped, so a watch that was killed is simply started again. What failed is left to `tomoe reduce`.
+    skipped, so a watch that was killed is simply started again. What failed is left to `tomoe reduce`. With --once the
+    exit status is 1 if a film failed, was deleted before its turn, or is held by another process.
 
     deploy/ has examples for systemd and supervisor.
 
@@ -80,7 +81,7 @@ def watch(
         document({**tally.counts(), "waiting_for": report.waiting_for})
     for reason in report.waiting_for.values() if once else ():
         message(reason)
-    if once and (tally.failed or report.waiting_for):
+    if once and (tally.failed or tally.held or tally.gone or report.waiting_for):
         raise typer.Exit(1)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
-from tomoe_explore.errors import TomoeError
+from tomoe_explore.errors import ReservedError, TomoeError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
     from tomoe_explore.archive.stage import Staged
 
 Status = Literal["done", "skipped", "failed"]
-_STATES: tuple[Status, ...] = ("done", "skipped", "failed")
 _SHOWN = 20  # failures listed one by one
+_WORDS = {"held": "held by another process"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Outcome:
     film : str
         Path of the film.
     status : str
-        ``done``, ``skipped`` (the archive has it, or another process is at it) or ``failed``.
+        ``done``, ``skipped`` (the archive has it, or, if `is_held`, another process is at it) or ``failed``.
     kind : str
         ``object``, ``dark`` or ``flat``; empty where the header cannot be read.
     exposure_id, detector_id : int or None
@@ -56,6 +55,11 @@ class Outcome:
     message: str = ""
     traceback: str = ""
     seconds: float = 0.0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it was left to another process that has it under way."""
+        return self.error_kind == ReservedError.kind
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,12 @@ class Run:
     @property
     def skipped(self) -> tuple[Outcome, ...]:
         """Outcomes of the films that needed no work."""
-        return self._with("skipped")
+        return tuple(outcome for outcome in self._with("skipped") if not outcome.is_held)
+
+    @property
+    def held(self) -> tuple[Outcome, ...]:
+        """Outcomes of the films that another process has under way: they are not in the archive yet."""
+        return tuple(outcome for outcome in self._with("skipped") if outcome.is_held)
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
@@ -117,9 +126,8 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON can hold them."""
-        counts = Counter(outcome.status for outcome in self.outcomes)
         return {
-            **{status: counts[status] for status in _STATES}, "seconds": round(self.seconds, 3),
+            **self._counts(), "seconds": round(self.seconds, 3),
             "films": [asdict(outcome) for outcome in self.outcomes],
         }  # fmt: skip
 
@@ -130,18 +138,23 @@ class Run:
         table = pd.DataFrame([asdict(o) for o in self.outcomes], columns=list(Outcome.__dataclass_fields__))
         return table.astype(dict.fromkeys(("exposure_id", "detector_id", "reduction_id"), "Int64"))
 
+    def _counts(self) -> dict[str, int]:
+        return {name: len(getattr(self, name)) for name in ("done", "skipped", "held", "failed")}
+
     def _headline(self) -> str:
-        counts = Counter(outcome.status for outcome in self.outcomes)
-        states = ", ".join(f"{counts[status]} {status}" for status in _STATES if counts[status]) or "nothing to do"
+        counts = [f"{n} {_WORDS.get(name, name)}" for name, n in self._counts().items() if n]
+        states = ", ".join(counts) or "nothing to do"
         n = len(self.outcomes)
         return f"{n} film{'s' * (n != 1)} in {self.seconds:.1f} s: {states}"
 
     def __repr__(self) -> str:
-        failed = self.failed
-        lines = [f"  failed  {o.film}: {o.error_kind}: {o.message}" for o in failed[:_SHOWN]]
-        if len(failed) > _SHOWN:
-            lines.append(f"  and {len(failed) - _SHOWN} more; see .failed")
-        return "\n".join([self._headline(), *lines])
+        lines = [self._headline()]
+        for name in ("held", "failed"):
+            named = getattr(self, name)
+            lines += [f"  {name:6s}  {o.film}: {o.error_kind}: {o.message}" for o in named[:_SHOWN]]
+            if len(named) > _SHOWN:
+                lines.append(f"  and {len(named) - _SHOWN} more; see .{name}")
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         rows = "".join(

@@ -128,6 +128,54 @@ def test_what_the_archive_has_is_passed_over(archive: Archive, incoming: Path) -
     assert len(broken.poll(2.0)) == 2
 
 
+def test_a_film_that_cannot_be_opened_is_told_once_and_tried_again(archive: Archive, incoming: Path) -> None:
+    film = write_film(incoming / NAME, pixels())
+    arrivals = Arrivals(incoming, archive, 1.0)
+    assert arrivals.poll(100.0) == []
+    film.unlink()
+    film.mkdir()  # it has come, and cannot be opened, as on a disk that answers with errors
+    (refused,) = [item for k in range(5) for item in arrivals.poll(101.0 + k)]
+    assert isinstance(refused, Refused) and type(refused.error) is errors.FilmError
+    assert arrivals.n_waiting == 0  # nobody waits for it
+    assert [item for k in range(5) for item in arrivals.poll(200.0 + k * (AGAIN_S + 1))] == []
+    film.rmdir()
+    write_film(film, pixels())
+    found = [item for k in range(3) for item in arrivals.poll(1000.0 + k)]
+    assert [type(item) for item in found] == [Arrival]
+
+
+def test_a_film_out_of_sight_is_handed_out_again(archive: Archive, incoming: Path, tmp_path: Path) -> None:
+    film = write_film(incoming / NAME, pixels())
+    arrivals = Arrivals(incoming, archive, 0.0)
+    (first,) = arrivals.poll(100.0)
+    assert isinstance(first, Arrival)
+    incoming.rename(tmp_path / "away")
+    assert not arrivals.is_unchanged(first, 101.0)
+    assert isinstance(arrivals.lost(first.path), FileNotFoundError)
+    with pytest.raises(FileNotFoundError):
+        arrivals.poll(102.0)
+    (tmp_path / "away").rename(incoming)
+    assert arrivals.lost(first.path) is None
+    again = [item for t in (103.0, 103.0 + FRESH_S + RELIST_S) for item in arrivals.poll(t)]
+    assert again == [first]
+    film.unlink()
+    assert not arrivals.is_unchanged(first, 200.0)
+    assert arrivals.poll(201.0 + RELIST_S) == []
+
+
+def test_a_film_that_vanishes_while_headers_are_read_is_told(
+    archive: Archive, incoming: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = write_film(incoming / NAME, pixels())
+    arrivals = Arrivals(incoming, archive, 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("tomoe_explore.operations.watch.arrivals.READING_S", -1.0)  # no time for headers
+        assert arrivals.poll(100.0) == [] and arrivals.n_waiting == 1
+    film.unlink()
+    (gone,) = arrivals.poll(101.0)
+    assert isinstance(gone, Refused) and isinstance(gone.error, errors.NotFoundError)
+
+
 def test_listing_tells_each_film_once_and_survives_what_disks_do(tmp_path: Path) -> None:
     (folder := tmp_path / "raw" / "night").mkdir(parents=True)
     (folder / "a.fits").touch()

@@ -66,6 +66,14 @@ def test_later_parked_and_nights_that_are_not_all_read() -> None:
     assert taken(backlog) == ["object-2-112"]
 
 
+def test_an_exposure_does_not_wait_for_a_film_that_another_process_has() -> None:
+    backlog = Backlog()
+    backlog.add_later(film(1), 10.0)
+    backlog.add_later(film(2), 10.0, elsewhere=True)
+    assert (backlog.exposures, len(backlog)) == ({1}, 2)
+    assert taken(backlog, 10.0) == ["object-2-111", "object-1-111"]
+
+
 films = st.builds(
     film, st.integers(1, 50), st.sampled_from([111, 112]), st.sampled_from(["dark", "flat", "object"]),
     st.sampled_from(["2020-08-13", "2020-08-14"]),

@@ -61,6 +61,12 @@ def test_wrong_usage(tmp_path: Path) -> None:
         assert CliRunner().invoke(app, ["--archive", str(tmp_path), *wrong]).exit_code == 2, wrong
 
 
+@pytest.mark.parametrize("option", ["--interval", "--settle", "--gather", "--min-free"])
+def test_a_wrong_number_is_told_by_its_option(tmp_path: Path, option: str) -> None:
+    result = CliRunner().invoke(app, ["--archive", str(tmp_path), "watch", "raw", option, "-1"])
+    assert (result.exit_code, option in result.output) == (2, True)
+
+
 def test_speed_against_real_time() -> None:
     tally, exposure = Tally(), make_exposure()
     assert tally.speed(2)["realtime_factor"] is None

@@ -9,13 +9,17 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from astropy.io import fits
 from typer.testing import CliRunner
 
+from tests.archive.reductions import make_exposure
 from tests.operations.test_reduce import same_rows
 from tests.operations.watch.watching import Watching, channel, until
 from tomoe_explore import raw
@@ -23,8 +27,10 @@ from tomoe_explore.archive import Archive
 from tomoe_explore.archive.owner import process_start
 from tomoe_explore.cli import app
 from tomoe_explore.operations import watch as module
-from tomoe_explore.operations.run import Run
-from tomoe_explore.operations.watch import Log, Report, Settings, check_health, watch
+from tomoe_explore.operations.reduce import make_masters
+from tomoe_explore.operations.run import Outcome, Run
+from tomoe_explore.operations.watch import Log, Metrics, Report, Settings, Webhook, check_health, listing, loop, watch
+from tomoe_explore.operations.watch.arrivals import Arrival
 
 Start = Callable[..., Watching]
 
@@ -134,7 +140,8 @@ def test_newest_first_and_nothing_twice_though_the_webhook_hangs(
         assert "all is done: 4 films done" in told[0]
     assert same_rows(archive, first_run[0])
     again = start(small_night, archive.root, refcat, "--once", "--json")
-    assert json.loads(again.output()) == {"done": {}, "failed": {}, "skipped": 0, "waiting_for": {}}
+    nothing = {"done": {}, "failed": {}, "skipped": 0, "held": 0, "gone": 0, "waiting_for": {}}
+    assert json.loads(again.output()) == nothing
     assert all_statuses(archive) == ["done", "done"]
 
 
@@ -196,6 +203,138 @@ def test_too_little_space_makes_it_wait(small_night: Path, tmp_path: Path) -> No
     tally = watch(small_night, archive, small_night / "refcat.parquet", report=report, stop=stop, settings=settings)
     assert tally.n == 0
     assert "too little space" in report.waiting_for["disk"]
+
+
+def another_detectors(film: Path, folder: Path) -> Path:
+    """A film of the same exposure; its pixels are nobody's concern."""
+    exposure = raw.read_exposure(film)
+    night = exposure.night.replace("-", "")
+    path = folder / f"rTMQ1{night}00{exposure.exposure_id}11.fits"
+    with fits.open(film) as hdus:
+        hdus[0].header["DET_ID"] = 111
+        hdus.writeto(path)
+    return path
+
+
+@pytest.mark.timeout(120)
+def test_an_exposure_is_published_though_another_process_has_one_of_its_films(
+    small_night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_RESERVED_S", 0.3)
+    monkeypatch.setattr(loop, "_LONG_RESERVED_S", 1.0)
+    archive, incoming = Archive.create(tmp_path / "archive"), tmp_path / "incoming"
+    incoming.mkdir()
+    films = films_of(small_night)
+    for path in (films["dark"][0], films["flat"][0], film := films["object"][0]):
+        os.link(path, incoming / path.name)
+    other = another_detectors(film, incoming)
+    held = archive.begin(raw.read_exposure(other), other)  # by this process, which lives
+    report, end = quiet(tmp_path), time.monotonic() + 60
+    settings = Settings(interval_s=0.1, settle_s=0.1, gather_s=0.2)
+
+    def stop() -> bool:
+        told = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+        return (report.tally.done["object"] > 0 and "held" in {line["event"] for line in told}) or over(end)
+
+    tally = watch(incoming, archive, small_night / "refcat.parquet", settings=settings, report=report, stop=stop)
+    assert dict(tally.done) == {"dark": 1, "flat": 1, "object": 1}
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    (line,) = [line for line in lines if line["event"] == "held"]
+    assert line["film"] == str(other) and f"in process {os.getpid()}" in line["message"]
+    once = watch(incoming, archive, settings=replace(settings, once=True), report=quiet(tmp_path))
+    assert (once.held, once.skipped, once.text()) == (1, 0, "0 films done, 1 held by another process")
+    archive.let_go(held)
+
+
+def over(end: float) -> bool:
+    return time.monotonic() > end
+
+
+@pytest.mark.timeout(120)
+def test_a_directory_that_is_away_for_a_moment_loses_no_film(
+    small_night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "RELIST_S", 0.3)
+    archive, incoming, away = Archive.create(tmp_path / "archive"), tmp_path / "incoming", tmp_path / "away"
+    incoming.mkdir()
+    films = films_of(small_night)["object"]
+    for path in films:
+        os.link(path, incoming / path.name)
+    report, began = quiet(tmp_path), time.monotonic()
+    gone: list[float] = []
+
+    def stop() -> bool:
+        now = time.monotonic()
+        if report.tally.n == 1 and not gone:  # one was handed out and came back, the other is under way or waits
+            incoming.rename(away)
+            gone.append(now)
+        elif gone and away.exists() and now > gone[0] + 2.0:
+            away.rename(incoming)
+        return report.tally.n == 2 or over(began + 60)
+
+    settings = Settings(interval_s=0.1, settle_s=0.1)
+    tally = watch(incoming, archive, small_night / "refcat.parquet", settings=settings, report=report, stop=stop)
+    assert (dict(tally.failed), tally.gone) == ({"no-masters": 2}, 0)
+
+
+def test_a_film_that_is_deleted_before_its_turn_is_told_and_counted(small_night: Path, tmp_path: Path) -> None:
+    archive, incoming = Archive.create(tmp_path / "archive"), tmp_path / "incoming"
+    incoming.mkdir()
+    older, newer = films_of(small_night)["object"]
+    for path in (older, newer):
+        os.link(path, incoming / path.name)
+    with channel() as (url, told):
+        log = Log(tmp_path / "log")
+        report = Report(log, webhook=Webhook(url, log), metrics=(numbers := Metrics(0)))
+
+        def stop() -> bool:
+            figures = metrics(numbers.port)
+            if figures["tomoe_under_way_films"]:
+                (incoming / older.name).unlink(missing_ok=True)
+            return bool(figures["tomoe_films_gone_total"])
+
+        settings = Settings(interval_s=0.05, settle_s=0.05, once=True)
+        tally = watch(incoming, archive, small_night / "refcat.parquet", settings=settings, report=report, stop=stop)
+    assert (dict(tally.failed), tally.gone) == ({"no-masters": 1}, 1)
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    (line,) = [line for line in lines if line["event"] == "gone"]
+    assert (line["level"], line["film"]) == ("warning", str(incoming / older.name))
+    assert any("1 film failed: gone" in text for text in told) and told[-1].endswith(", 1 gone")
+
+
+@pytest.mark.timeout(120)
+def test_masters_that_somebody_else_makes_are_noticed(
+    small_night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_MASTERS_S", 0.2)
+    archive, incoming = Archive.create(tmp_path / "archive"), tmp_path / "incoming"
+    incoming.mkdir()
+    films = films_of(small_night)
+    os.link(films["object"][0], incoming / films["object"][0].name)
+    report, end, made = quiet(tmp_path), time.monotonic() + 60, []
+
+    def stop() -> bool:
+        if report.tally.failed and not made:
+            made.append(make_masters([*films["dark"], *films["flat"]], archive, progress=False))
+        return report.tally.done["object"] > 0 or over(end)
+
+    settings = Settings(interval_s=0.05, settle_s=0.05, gather_s=0.1)
+    tally = watch(incoming, archive, small_night / "refcat.parquet", settings=settings, report=report, stop=stop)
+    assert (dict(tally.failed), dict(tally.done)) == ({"no-masters": 1}, {"object": 1})
+
+
+def test_an_exposure_that_is_refused_is_one_try(tmp_path: Path) -> None:
+    archive = Archive.create(tmp_path / "archive")
+    report = quiet(tmp_path)
+    watching = loop._Watch(str(tmp_path), archive, tmp_path, Settings(), report)
+    arrivals = [Arrival(f"{n}.fits", 1, 1, make_exposure(357754, 111 + n)) for n in range(4)]
+    refused = Outcome("r.fits", "failed", error_kind="archive", message="archive: no space is left")
+    for now in (100.0, 200.0, 300.0):
+        for arrival in arrivals:
+            watching._refused(arrival, refused, now)
+    assert watching._pause_s == 8 * loop._FIRST_PAUSE_S
+    assert watching._probe_at == 300.0 + 4 * loop._FIRST_PAUSE_S
+    report.log.close()
 
 
 def test_once_ends_where_the_directory_is_not_there(small_night: Path, tmp_path: Path) -> None:

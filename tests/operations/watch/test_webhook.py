@@ -88,14 +88,29 @@ def test_a_bad_channel_holds_nobody_up(fault: str, log: Log, tmp_path: Path, mon
         assert time.monotonic() - start < 2.0
         assert fault == "gone" or (len(got) > 1 and got[0] == got[1])  # tried again
         (message,) = lost(tmp_path)  # once; the channel answers when it is closed, so not later
-    words = {"hangs": "timed out", "refuses": "HTTP 500", "gone": "refused"}
+    words = {"hangs": "TimeoutError", "refuses": "HTTP 500", "gone": "ConnectionRefusedError"}
     assert words[fault] in message and "127.0.0.1" in message
     assert "secret" not in (tmp_path / "log").read_text()
     log.close()
 
 
-@pytest.mark.parametrize("url", ["hooks.slack.com/x", "ftp://host/x", "file:///etc/passwd", "http://", "http://h:x/"])
+def test_the_words_of_an_error_may_hold_the_url(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "PAUSES_S", ())
+    hook = Webhook("http://127.0.0.1:9/services/\u00a9secret", log)  # urllib says what it cannot encode
+    hook.post("a message")
+    until(lambda: lost(tmp_path), "the loss is told", 10)
+    hook.close(0.5)
+    assert lost(tmp_path) == ["messages to 127.0.0.1 are lost: UnicodeEncodeError"]
+    log.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["hooks.slack.com/x", "ftp://host/x", "file:///etc/passwd", "http://", "http://h:x/", "http://h/SECRET x",
+     "https://h/SECRET\n"],
+)  # fmt: skip
 def test_what_is_no_url(url: str, log: Log) -> None:
-    with pytest.raises(ParameterError, match="must be a URL"):
+    with pytest.raises(ParameterError, match="must be a URL") as caught:
         Webhook(url, log)
+    assert "SECRET" not in str(caught.value)
     log.close()

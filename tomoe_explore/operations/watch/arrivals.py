@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -76,6 +75,7 @@ class Arrivals:
         self._unread: list[tuple[tuple[str, int], str, _Seen]] = []
         self._refused: dict[str, _Seen] = {}
         self._refused_at = 0.0
+        self._unopened: set[str] = set()
 
     @property
     def incomplete(self) -> dict[str, str]:
@@ -126,16 +126,32 @@ class Arrivals:
 
     def is_unchanged(self, arrival: Arrival, now: float) -> bool:
         """Whether a film's file still is what it was; if not it is handed out again when it is whole again."""
-        with suppress(OSError):  # one that is gone is told by the listing if it comes again
+        try:
             stat = os.stat(arrival.path)
-            if (stat.st_size, stat.st_mtime_ns) == (arrival.size, arrival.mtime_ns):
-                return True
-            self._growing[arrival.path] = _Seen(-1, 0, now)
+        except OSError:
+            self._forget(arrival.path)
+            return False
+        if (stat.st_size, stat.st_mtime_ns) == (arrival.size, arrival.mtime_ns):
+            return True
+        self._growing[arrival.path] = _Seen(-1, 0, now)
         return False
+
+    def lost(self, path: str) -> OSError | None:
+        """Why a film's file cannot be seen, None if it can; it is handed out again if it comes into sight again."""
+        try:
+            os.stat(path)
+        except OSError as error:
+            self._forget(path)
+            return error
+        return None
 
     def refuse(self, arrival: Arrival) -> None:
         """Hand a film out again only if its file changes."""
         self._refused[arrival.path] = _Seen(arrival.size, arrival.mtime_ns, 0.0)
+
+    def _forget(self, path: str) -> None:
+        self._refused.pop(path, None)
+        self._listing.forget(path)
 
     def _unchanged(self, now: float) -> dict[str, _Seen]:
         for path, seen in list(self._growing.items()):
@@ -143,6 +159,7 @@ class Arrivals:
                 stat = os.stat(path)
             except FileNotFoundError:
                 del self._growing[path]
+                self._forget(path)
                 continue
             except OSError:
                 continue
@@ -158,7 +175,7 @@ class Arrivals:
             try:
                 stat = os.stat(path)
             except OSError:
-                del self._refused[path]  # if it comes again, the listing tells
+                self._forget(path)
                 continue
             if (stat.st_size, stat.st_mtime_ns) != (seen.size, seen.mtime_ns):
                 del self._refused[path]
@@ -172,16 +189,20 @@ class Arrivals:
             _, path, seen = self._unread.pop()
             try:
                 found.append(Arrival(path, seen.size, seen.mtime_ns, raw.read_whole(path)))
+                self._unopened.discard(path)
             except TruncatedFilmError as error:
                 self._growing[path] = replace(seen, missing=str(error))
-            except NotFoundError:
-                continue
-            except Exception as error:
-                if type(error) is FilmError:  # it cannot be opened, now
-                    self._growing[path] = _Seen(seen.size, seen.mtime_ns, now + AGAIN_S)
-                else:
-                    self._refused[path] = seen
+            except NotFoundError as error:
+                self._forget(path)
                 found.append(Refused(path, error))
+            except Exception as error:
+                passing = type(error) is FilmError  # it cannot be opened, now
+                # a size that no file has: it is read again whether it changes or not, but told once
+                self._refused[path] = _Seen(-1, 0, now) if passing else seen
+                if not passing or path not in self._unopened:
+                    found.append(Refused(path, error))
+                if passing:
+                    self._unopened.add(path)
         return found
 
 

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import chain
 
 from tomoe_explore.operations.watch.arrivals import Arrival
 
 _RANK = {"dark": 0, "flat": 1, "object": 2}
+
+
+@dataclass(frozen=True)
+class _Later:
+    """A film to be tried again; ``elsewhere`` if another process has it."""
+
+    when: float
+    arrival: Arrival
+    elsewhere: bool
 
 
 class Backlog:
@@ -20,7 +30,7 @@ class Backlog:
 
     def __init__(self) -> None:
         self._ready: list[Arrival] = []
-        self._later: list[tuple[float, Arrival]] = []
+        self._later: list[_Later] = []
         self._parked: dict[int, list[Arrival]] = {}
 
     def __len__(self) -> int:
@@ -28,16 +38,22 @@ class Backlog:
 
     @property
     def exposures(self) -> set[int]:
-        """Exposures with films that wait."""
-        return {a.exposure.exposure_id for a in chain(self._ready, (later for _, later in self._later))}
+        """Exposures with films that wait here; another process's film may join its exposure later."""
+        later = (later.arrival for later in self._later if not later.elsewhere)
+        return {arrival.exposure.exposure_id for arrival in chain(self._ready, later)}
+
+    @property
+    def parked(self) -> set[int]:
+        """Detectors with films that lack masters."""
+        return set(self._parked)
 
     def add(self, arrival: Arrival) -> None:
         """A film to be worked on."""
         insort(self._ready, arrival, key=_order)
 
-    def add_later(self, arrival: Arrival, when: float) -> None:
-        """A film to be tried again, not before ``when`` (s, the clock of `take`)."""
-        self._later.append((when, arrival))
+    def add_later(self, arrival: Arrival, when: float, *, elsewhere: bool = False) -> None:
+        """A film to be tried again, not before ``when`` (s, the clock of `take`); perhaps another process has it."""
+        self._later.append(_Later(when, arrival, elsewhere))
 
     def park(self, arrival: Arrival) -> None:
         """Keep a film that lacks masters until `master_made` of its detector; it does not count as waiting."""
@@ -60,11 +76,11 @@ class Backlog:
         after_night : str
             Only films of later nights: this one's calibrations may not all be known yet.
         """
-        due = [arrival for when, arrival in self._later if when <= now]
-        self._later = [(when, arrival) for when, arrival in self._later if when > now]
+        due = [later.arrival for later in self._later if later.when <= now]
+        self._later = [later for later in self._later if later.when > now]
         for arrival in due:
             self.add(arrival)
-        to_come = chain(under_way, (arrival for _, arrival in self._later))
+        to_come = chain(under_way, (later.arrival for later in self._later))
         held = {_place(arrival) for arrival in to_come if arrival.exposure.kind != "object"}
         for index in range(len(self._ready) - 1, -1, -1):
             arrival = self._ready[index]

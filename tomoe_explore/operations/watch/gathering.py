@@ -48,7 +48,7 @@ class Gathering:
         ----------
         now : float
         busy : collection of int
-            Exposures with films that wait or are worked on.
+            Exposures with films that wait or are worked on here.
         at_once : bool
             Whether nothing else will come.
         """

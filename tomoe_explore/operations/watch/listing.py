@@ -93,6 +93,11 @@ class Listing:
         self.troubles = troubles
         return found
 
+    def forget(self, path: str) -> None:
+        """Tell a film again, if it is there when its directory is listed next."""
+        if folder := self._known.get(os.path.dirname(path)):
+            folder.films.discard(os.path.basename(path))
+
     def _keep(self, path: str, before: dict[str, _Folder]) -> None:
         inside = path + os.sep
         self._known |= {p: folder for p, folder in before.items() if p == path or p.startswith(inside)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tomoe_explore.archive import Archive, open_archive
-from tomoe_explore.errors import ArchiveError, ParameterError, TomoeError, WorkerDiedError
+from tomoe_explore.errors import ArchiveError, NotFoundError, ParameterError, TomoeError, WorkerDiedError
 from tomoe_explore.operations.run import Outcome, failure
 from tomoe_explore.operations.stars import StrPath, refcat_to_use
 from tomoe_explore.operations.watch.arrivals import Arrival, Arrivals, Refused
@@ -25,6 +26,8 @@ from tomoe_explore.operations.watch.tally import Tally
 
 _TICK_S = 0.2  # a signal is heard, and a film that ends is followed, so soon
 _RESERVED_S = 30.0  # a film that another process has is asked for again
+_LONG_RESERVED_S = 300.0  # and told, if that goes on for so long
+_MASTERS_S = 60.0  # films without masters ask so often whether somebody else made some
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0  # between two tries of an archive that refuses
 _STRIKES = 3  # so often may the archive refuse one film while it takes others
 
@@ -141,6 +144,9 @@ class _Watch:
         self._pause_s, self._probe_at = _FIRST_PAUSE_S, 0.0
         self._strikes: Counter[str] = Counter()
         self._deaths: Counter[str] = Counter()
+        self._reserved: dict[str, float] = {}
+        self._masters: Counter[int] = Counter()
+        self._masters_at = 0.0
         self._told: set[str] = set()
         self._last_film = time.monotonic()
 
@@ -176,7 +182,8 @@ class _Watch:
             for found in arrivals.poll(now):
                 self._last_film = now
                 if isinstance(found, Refused):
-                    report.film(failure(Outcome(found.path, "failed"), found.error))
+                    if not self._is_lost(found.path) and not isinstance(found.error, NotFoundError):
+                        report.film(failure(Outcome(found.path, "failed"), found.error))
                 else:
                     self._backlog.add(found)
                     self._gathering.arrived(found, now)
@@ -188,6 +195,7 @@ class _Watch:
             report.resume("directory")
             report.resume("registry")
             self._tell_troubles(now)
+            self._ask_for_masters(now)
         try:
             self._free_bytes = shutil.disk_usage(self._archive.root).free
         except OSError as error:
@@ -211,20 +219,42 @@ class _Watch:
         if now - self._last_film > self._settings.night_over_s and not len(self._backlog):
             report.night_over(sorted(self._arrivals.incomplete))
 
+    def _ask_for_masters(self, now: float) -> None:
+        """Try films again that lacked masters, where there are other masters than before: `tomoe masters` made some."""
+        if not self._backlog.parked or now < self._masters_at:
+            return
+        self._masters_at = now + _MASTERS_S
+        with suppress(ArchiveError):  # told by the next look, if it lasts
+            before = self._masters
+            self._masters = Counter(self._archive.table("masters", columns=["detector_id"])["detector_id"].to_pylist())
+            for detector_id in self._backlog.parked:
+                if self._masters[detector_id] != before[detector_id]:
+                    self._backlog.master_made(detector_id)
+
+    def _is_lost(self, path: str) -> bool:
+        """Whether a film's file is out of sight; told if it was deleted. If it comes again it is handed out again."""
+        error = self._arrivals.lost(path)
+        if isinstance(error, FileNotFoundError) and os.path.isdir(self._directory):
+            self._report.gone(path)
+        return error is not None
+
     def _hand_out(self, crew: Crew, now: float) -> None:
         """Give the free processes the films that are next."""
         waiting_for = self._report.waiting_for
         if "disk" in waiting_for or ("archive" in waiting_for and now < self._probe_at):
             return
-        most = 1 if "archive" in waiting_for else crew.workers  # one film tries whether the archive takes it
+        # one film tries whether the archive takes it; once it is staged, the others follow it
+        most = 1 if "archive" in waiting_for and not len(self._gathering) else crew.workers
         while crew.free and len(crew.under_way) < most:
             if self._publish(crew, now, at_once=self._settings.once):
                 continue
+            if "directory" in waiting_for:
+                return
             under_way = [arrival for work in crew.under_way for arrival in work.arrivals]
             arrival = self._backlog.take(now, under_way, after_night=self._arrivals.unread_night)
             if arrival is None:
                 return
-            if self._arrivals.is_unchanged(arrival, now):
+            if not self._is_lost(arrival.path) and self._arrivals.is_unchanged(arrival, now):
                 crew.submit(arrival)
 
     def _publish(self, crew: Crew, now: float, *, at_once: bool) -> bool:
@@ -251,13 +281,10 @@ class _Watch:
                     self._died(arrival)
             elif film.staged is not None:
                 self._gathering.add(arrival, film, now)
-            elif outcome.error_kind == "reserved":
-                if self._settings.once:
-                    self._report.film(outcome)
-                else:
-                    self._backlog.add_later(arrival, now + _RESERVED_S)
-            elif outcome.status == "failed" and not os.path.exists(arrival.path):
-                self._report.log.write("info", "gone", "deleted before it was reduced", film=arrival.path)
+            elif outcome.is_held:
+                self._held(arrival, outcome, now)
+            elif outcome.status == "failed" and self._is_lost(arrival.path):
+                continue
             elif outcome.error_kind == "archive":
                 self._refused(arrival, outcome, now)
             else:
@@ -265,8 +292,19 @@ class _Watch:
                 self._pause_s = _FIRST_PAUSE_S
                 self._ended(arrival, outcome)
 
+    def _held(self, arrival: Arrival, outcome: Outcome, now: float) -> None:
+        """Another process has a film."""
+        if self._settings.once:
+            self._report.film(outcome)
+            return
+        self._backlog.add_later(arrival, now + _RESERVED_S, elsewhere=True)
+        if now - self._reserved.setdefault(arrival.path, now) > _LONG_RESERVED_S:
+            self._report.held(outcome)
+            self._reserved[arrival.path] = math.inf  # told once
+
     def _ended(self, arrival: Arrival, outcome: Outcome) -> None:
         self._report.film(outcome, arrival.exposure)
+        self._reserved.pop(arrival.path, None)
         if outcome.error_kind == "no-masters":
             self._backlog.park(arrival)
         elif outcome.status == "failed":
@@ -282,9 +320,10 @@ class _Watch:
             self._ended(arrival, outcome)
             return
         self._report.wait_for("archive", outcome.message)
-        self._probe_at = now + self._pause_s
-        self._backlog.add_later(arrival, now + 2 * self._pause_s)
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        if now >= self._probe_at:  # an exposure's films are refused together: that is one try
+            self._probe_at = now + self._pause_s
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        self._backlog.add_later(arrival, self._probe_at + self._pause_s / 2)
 
     def _died(self, arrival: Arrival) -> None:
         """A process died of a film: once may be chance."""

@@ -39,6 +39,7 @@ class Metrics:
         registry = CollectorRegistry()
         self._done = Counter("tomoe_films_done", "Films reduced or mastered.", ["kind"], registry=registry)
         self._failed = Counter("tomoe_films_failed", "Films that failed.", ["kind"], registry=registry)
+        self._gone = Counter("tomoe_films_gone", "Films deleted before they were reduced.", registry=registry)
         self._seconds = Histogram(
             "tomoe_film_seconds", "Wall time of a film of the sky, s.", buckets=_SECONDS, registry=registry
         )
@@ -66,6 +67,10 @@ class Metrics:
             self._done.labels(outcome.kind).inc()
             if outcome.kind == "object":
                 self._seconds.observe(outcome.seconds)
+
+    def gone(self) -> None:
+        """Count a film that was deleted before it was reduced."""
+        self._gone.inc()
 
     def state(self, health: dict[str, Any], last_success: float) -> None:
         """Take over what the health file says."""

@@ -69,6 +69,8 @@ class Report:
             tally.add(outcome, exposure)
         if self._metrics:
             self._metrics.film(outcome)
+        if outcome.is_held:
+            self.held(outcome)
         if outcome.status == "skipped":
             return
         failed = outcome.status == "failed"
@@ -80,6 +82,21 @@ class Report:
         )  # fmt: skip
         if failed:
             self._alerts.add(outcome.error_kind, outcome.film, outcome.message, time.monotonic())
+
+    def held(self, outcome: Outcome) -> None:
+        """Another process has a film, and it is left to it or has been there for long."""
+        self.log.write("warning", "held", outcome.message, film=outcome.film, exposure=outcome.exposure_id,
+                       detector=outcome.detector_id)  # fmt: skip
+
+    def gone(self, path: str) -> None:
+        """A film was deleted before it was reduced."""
+        why = "deleted before it was reduced"
+        for tally in (self.tally, self._night):
+            tally.gone += 1
+        if self._metrics:
+            self._metrics.gone()
+        self.log.write("warning", "gone", why, film=path)
+        self._alerts.add("gone", path, why, time.monotonic())
 
     def incomplete(self, path: str, missing: str) -> None:
         """A film stopped growing long ago though bytes are missing."""
@@ -133,7 +150,7 @@ class Report:
 
     def night_over(self, incomplete: Sequence[str]) -> None:
         """No film has come for a long time: sum up, and count anew."""
-        if not self._night.n:
+        if not (self._night.n or self._night.gone):
             return
         text = f"the night is over: {self._night.text()}{_named(incomplete)}"
         self.log.write("info", "night", text, **self._night.counts())

@@ -31,6 +31,8 @@ class Tally:
         self.done: Counter[str] = Counter()  #: by kind of film
         self.failed: Counter[str] = Counter()  #: by kind of error
         self.skipped = 0
+        self.held = 0  #: skipped since another process has them
+        self.gone = 0  #: deleted before they were reduced
         self.last_film = ""
         self.last_success = 0.0
         self._ends: deque[float] = deque(maxlen=_RECENT)
@@ -40,7 +42,8 @@ class Tally:
     def add(self, outcome: Outcome, exposure: Exposure | None = None) -> None:
         """Count what came of a film."""
         if outcome.status == "skipped":
-            self.skipped += 1
+            self.held += outcome.is_held
+            self.skipped += not outcome.is_held
             return
         self.last_film = outcome.film
         if outcome.status == "failed":
@@ -65,13 +68,15 @@ class Tally:
         if self.failed:
             kinds = ", ".join(f"{count} {kind}" for kind, count in self.failed.most_common())
             parts.append(f"{self.failed.total()} failed ({kinds})")
-        if self.skipped:
-            parts.append(f"{self.skipped} skipped")
-        return ", ".join(parts)
+        words = ((self.skipped, "skipped"), (self.held, "held by another process"), (self.gone, "gone"))
+        return ", ".join([*parts, *(f"{n} {word}" for n, word in words if n)])
 
     def counts(self) -> dict[str, Any]:
         """Plain values, as JSON can hold them."""
-        return {"done": dict(self.done), "failed": dict(self.failed), "skipped": self.skipped}
+        return {
+            "done": dict(self.done), "failed": dict(self.failed), "skipped": self.skipped, "held": self.held,
+            "gone": self.gone,
+        }  # fmt: skip
 
     def speed(self, workers: int) -> dict[str, float | None]:
         """Films a second over ten minutes, seconds a film of the sky, and the same against real time.

@@ -95,7 +95,8 @@ def _send(url: str, text: str) -> str:
         with error:
             return f"HTTP {error.code}"
     except Exception as error:  # whatever a strange server does, the reduction goes on
-        return str(getattr(error, "reason", error)) or type(error).__name__
+        reason = getattr(error, "reason", error)
+        return type(reason if isinstance(reason, Exception) else error).__name__  # its words may hold the URL
 
 
 def _host(url: str) -> str:
@@ -104,6 +105,7 @@ def _host(url: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
-    if host is None or parts.scheme not in ("http", "https"):
-        raise ParameterError("the webhook must be a URL like https://hooks.slack.com/services/…")
+    strange = any(character.isspace() or not character.isprintable() for character in url)
+    if host is None or parts.scheme not in ("http", "https") or strange:
+        raise ParameterError("the webhook must be a URL like https://hooks.slack.com/services/…, without blanks")
     return host
