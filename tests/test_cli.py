@@ -222,7 +222,9 @@ def test_provenance_in_other_forms(archive: Archive, tmp_path: Path) -> None:
     assert as_json(*asked)["row"]["frame"] == 3
     document = json.loads(tomoe(*asked, "--format", "prov").stdout)
     assert document["prefix"] == {"tomoe": "urn:tomoe-explore:prov#"}
-    assert tomoe(*asked, "--format", "provn").stdout.startswith("document\n")
+    provn = tomoe(*asked, "--format", "provn").stdout
+    assert provn.startswith("document\n")
+    assert as_json(*asked, "--format", "provn") == {"provn": provn.rstrip("\n")}
     for ending, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
         out = tmp_path / f"chain.{ending}"
         assert as_json(*asked, "--format", "graph", "--out", out) == {"path": str(out), "format": "graph"}

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tomoe_explore import raw
 from tomoe_explore.archive import Archive, jobs, open_archive
@@ -95,7 +95,7 @@ class JobProcess:
         record = _insist(lambda: jobs.record(self._registry, self._job_id))
         options = record.options
         paths = options["paths"]
-        found = raw.find_films([path for path in paths if os.path.exists(path)])
+        found = raw.find_films([path for path in paths if os.path.exists(path)], without=self._archive.root)
         known = _insist(lambda: self._known(found))
         left = [path for path in found if str(path) not in known]
         gone = [path for path in paths if not os.path.exists(path) and path not in known]
@@ -111,15 +111,12 @@ class JobProcess:
         from tomoe_explore.reduction.recipe import Parameters
 
         _limit_memory(self._limits.memory_gb)
-        given: dict[str, Any] = dict(options["parameters"])
-        if given:
-            given["mover_rates"] = tuple(given["mover_rates"])  # JSON knows no tuple
         with _Workers(record.workers) as workers:
 
             def run() -> None:
                 self._reporter.check()
                 reduce(left, self._archive, options["refcat"], executor=workers, force=options["force"],
-                       parameters=Parameters(**given), progress=self._reporter)  # fmt: skip
+                       parameters=Parameters.of(options["parameters"]), progress=self._reporter)  # fmt: skip
 
             _insist(run)
 

@@ -83,7 +83,7 @@ def reduce(
     """
     start = time.perf_counter()
     archive = archive if isinstance(archive, Archive) else open_archive(archive)
-    headers, unreadable = read_headers(paths)
+    headers, unreadable = read_headers(paths, archive)
     stars = refcat_to_use(archive, refcat) if any(exposure.kind == "object" for _, exposure in headers) else None
     tasks = [Task(path, e, archive, stars, parameters, force) for path, e in headers]
     outcomes = _work(tasks, unreadable, ("dark", "flat", "object"), executor, progress=progress)
@@ -117,7 +117,7 @@ def make_masters(
     """
     start = time.perf_counter()
     archive = archive if isinstance(archive, Archive) else open_archive(archive)
-    headers, unreadable = read_headers(paths)
+    headers, unreadable = read_headers(paths, archive)
     tasks = [Task(path, e, archive) for path, e in headers if e.kind != "object"]
     if not tasks and not unreadable:
         raise NotFoundError(f"no dark and no flat (DATA-TYP) among the {len(headers)} films of {_listed(paths)}")
@@ -125,8 +125,10 @@ def make_masters(
     return Run(tuple(outcomes), time.perf_counter() - start)
 
 
-def read_headers(paths: StrPath | Iterable[StrPath]) -> tuple[list[Header], list[Outcome]]:
+def read_headers(paths: StrPath | Iterable[StrPath], archive: Archive) -> tuple[list[Header], list[Outcome]]:
     """Headers of all films, exposure by exposure, and an outcome for each film whose header cannot be read.
+
+    What lies in the archive's own directory is no film. All paths are absolute: an executor may work elsewhere.
 
     Raises
     ------
@@ -134,7 +136,7 @@ def read_headers(paths: StrPath | Iterable[StrPath]) -> tuple[list[Header], list
         If there is no film.
     """
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-    found = raw.find_films(paths)
+    found = raw.find_films(map(os.path.abspath, paths), without=archive.root)
     if not found:
         raise NotFoundError(f"no films (*.fits, *.fits.fz, *.fits.gz) in {_listed(paths)}")
     headers: list[Header] = []
