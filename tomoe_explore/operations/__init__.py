@@ -4,6 +4,7 @@
 question                           file
 =================================  ==========================
 what runs in which order?          ``reduce.py``
+and what would run?                ``plan.py``
 what happens to one film?          ``film.py``
 what came of a run?                ``run.py``
 in which processes?                ``executors.py``

@@ -83,7 +83,7 @@ def reduce(
     """
     start = time.perf_counter()
     archive = archive if isinstance(archive, Archive) else open_archive(archive)
-    headers, unreadable = read_headers(paths, archive)
+    headers, unreadable = read_headers(paths, archive, progress=progress is True)
     stars = refcat_to_use(archive, refcat) if any(exposure.kind == "object" for _, exposure in headers) else None
     tasks = [Task(path, e, archive, stars, parameters, force) for path, e in headers]
     outcomes = _work(tasks, unreadable, ("dark", "flat", "object"), executor, progress=progress)
@@ -117,7 +117,7 @@ def make_masters(
     """
     start = time.perf_counter()
     archive = archive if isinstance(archive, Archive) else open_archive(archive)
-    headers, unreadable = read_headers(paths, archive)
+    headers, unreadable = read_headers(paths, archive, progress=progress is True)
     tasks = [Task(path, e, archive) for path, e in headers if e.kind != "object"]
     if not tasks and not unreadable:
         raise NotFoundError(f"no dark and no flat (DATA-TYP) among the {len(headers)} films of {_listed(paths)}")
@@ -125,7 +125,9 @@ def make_masters(
     return Run(tuple(outcomes), time.perf_counter() - start)
 
 
-def read_headers(paths: StrPath | Iterable[StrPath], archive: Archive) -> tuple[list[Header], list[Outcome]]:
+def read_headers(
+    paths: StrPath | Iterable[StrPath], archive: Archive, *, progress: bool = False
+) -> tuple[list[Header], list[Outcome]]:
     """Headers of all films, exposure by exposure, and an outcome for each film whose header cannot be read.
 
     What lies in the archive's own directory is no film. All paths are absolute: an executor may work elsewhere.
@@ -141,7 +143,9 @@ def read_headers(paths: StrPath | Iterable[StrPath], archive: Archive) -> tuple[
         raise NotFoundError(f"no films (*.fits, *.fits.fz, *.fits.gz) in {_listed(paths)}")
     headers: list[Header] = []
     unreadable: list[Outcome] = []
-    for path in found:
+    from tqdm.auto import tqdm
+
+    for path in tqdm(found, desc="headers", unit="film", leave=False, disable=not progress):
         try:
             headers.append((path, raw.read_exposure(path)))
         except Exception as error:
