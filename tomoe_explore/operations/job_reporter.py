@@ -89,7 +89,9 @@ class Reporter:
         """See `Watcher`."""
         with self._lock:
             self._staged.add(outcome.film)
+            self._film = outcome.film
             self._work_ended()
+        say(f"reduced {outcome.film} ({outcome.seconds:.1f} s); its exposure is published later")
         self.check()
 
     def film(self, outcome: Outcome) -> None:
