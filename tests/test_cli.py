@@ -206,6 +206,25 @@ def test_periodogram(archive: Archive, star: str, tmp_path: Path) -> None:
     assert 10_000 <= limited["peaks"][0]["frequency"] <= 40_000
 
 
+def test_what_a_reduction_would_do(archive: Archive, small_night: Path, tmp_path: Path) -> None:
+    films = sorted(small_night.glob("r*.fits"))
+    shutil.copy(films[0], tmp_path / "new.fits")
+    (tmp_path / "bad.fits").write_text("no film")
+    asked = ("reduce", small_night, tmp_path / "new.fits", "--dry-run", "--archive", archive.root)
+    night = "2020-08-14"
+    rows = [{"night": night, "kind": "dark", "to_do": 1, "done": 1},
+            {"night": night, "kind": "flat", "to_do": 0, "done": 1},
+            {"night": night, "kind": "object", "to_do": 0, "done": 2}]  # fmt: skip
+    told = as_json(*asked)
+    assert told == {"to_do": 1, "done": 4, "films": rows, "unreadable": []}
+    assert as_json(*asked, "--force")["films"][2] == {**rows[2], "to_do": 2, "done": 0}
+    text = tomoe(*asked, tmp_path / "bad.fits", "--quiet")
+    assert text.exit_code == 1
+    assert "bad.fits: not-fits" in text.stderr
+    assert [line.split() for line in text.stdout.splitlines()][1] == [night, "dark", "1", "1"]
+    assert len(archive.table("masters")) == 2
+
+
 def test_provenance(archive: Archive, small_night: Path) -> None:
     reduction_id = archive.table("reductions")["reduction_id"][0].as_py()
     told = as_json("provenance", f"stack-{reduction_id}", "--archive", archive.root)
@@ -222,7 +241,9 @@ def test_provenance_in_other_forms(archive: Archive, tmp_path: Path) -> None:
     assert as_json(*asked)["row"]["frame"] == 3
     document = json.loads(tomoe(*asked, "--format", "prov").stdout)
     assert document["prefix"] == {"tomoe": "urn:tomoe-explore:prov#"}
-    assert tomoe(*asked, "--format", "provn").stdout.startswith("document\n")
+    provn = tomoe(*asked, "--format", "provn").stdout
+    assert provn.startswith("document\n")
+    assert as_json(*asked, "--format", "provn") == {"provn": provn.rstrip("\n")}
     for ending, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
         out = tmp_path / f"chain.{ending}"
         assert as_json(*asked, "--format", "graph", "--out", out) == {"path": str(out), "format": "graph"}

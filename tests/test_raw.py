@@ -243,6 +243,14 @@ def test_find_films(tmp_path: Path) -> None:
     ]  # fmt: skip
     with pytest.raises(errors.NotFoundError, match="no such file or directory"):
         raw.find_films([tmp_path / "missing"])
+    for name in (".a.fits", ".hidden/h.fits", "e.tmp.fits", "archive/stack.fits"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = raw.find_films(tmp_path, without=tmp_path / "sub" / ".." / "archive")
+    assert [p.name for p in found] == ["a.fits.fz", "b.fits", "c.fits.gz"]
+    assert raw.find_films([tmp_path / "archive", tmp_path / ".a.fits"], without=tmp_path / "archive") == [
+        tmp_path / ".a.fits"
+    ]
 
 
 def test_a_block_in_use_is_not_overwritten_and_memory_is_reused(tmp_path: Path) -> None:

@@ -6,6 +6,9 @@ A message says what was expected, what came, and where. ``kind`` is the short wo
 
 from __future__ import annotations
 
+#: Kinds of errors that say nothing against a film: calibrations come later, disks are emptied, processes start again.
+PASSING = ("no-masters", "archive", "reserved", "worker-died")
+
 
 class TomoeError(Exception):
     """Parent of all errors raised on purpose by this package.

@@ -71,8 +71,30 @@ def test_a_big_job_is_not_overtaken_for_ever(archive: Archive) -> None:
     assert turn(archive, big) == STARTED
 
 
-def test_a_job_larger_than_the_limit_starts_alone(archive: Archive) -> None:
-    assert turn(archive, add(archive, "ada", workers=4), 2) == STARTED
+def test_a_job_larger_than_the_limit_takes_what_there_is(archive: Archive) -> None:
+    """The limits were lowered after it was submitted."""
+    small, large = add(archive, "ada"), add(archive, "ada", workers=4)
+    assert turn(archive, small, 2) == STARTED
+    assert turn(archive, large, 2) == "waits for 2 of 2 workers, 1 free; running: job 1 (ada)"
+    end(archive, small)
+    assert turn(archive, large, 2) == STARTED
+    assert jobs.record(archive.registry, large).workers == 2
+
+
+@pytest.mark.both_databases
+def test_giving_way(archive: Archive) -> None:
+    first, asked = add(archive, "ada"), add(archive, "ada")
+    for job_id in (first, asked):
+        assert turn(archive, job_id) == STARTED
+    jobs.ask_cancel(archive.registry, asked)  # while it gives way
+    for job_id in (first, asked):
+        jobs.give_way(archive.registry, job_id, this_process(), message="has given way", done=3)
+    record, ended = (jobs.record(archive.registry, job_id) for job_id in (first, asked))
+    assert (record.state, record.finished, record.message, record.done) == ("queued", None, "has given way", 3)
+    assert (ended.state, ended.message, ended.done) == ("cancelled", "", 3)
+    assert ended.finished is not None
+    assert turn(archive, asked) == GONE
+    assert turn(archive, first) == STARTED
 
 
 def test_no_slots_says_why(archive: Archive) -> None:

@@ -85,6 +85,16 @@ def test_workers_end_with_a_parent_that_is_killed() -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("processes", [None, 1])
+def test_what_was_not_begun_is_left_when_it_is_stopped(processes: int | None) -> None:
+    items, results = deque(range(200)), []
+    with open_executor(processes) as pool:
+        for result in each(pool, square, items, failed=lost, stopped=lambda: len(results) >= 3):
+            results.append(result)
+    assert 3 <= len(results) <= 4
+    assert sorted(results) + sorted(n * n for n in items) == [n * n for n in range(200)]
+
+
 def test_the_queue_stays_short() -> None:
     waiting: list[Future[int]] = []
 

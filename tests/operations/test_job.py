@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,9 @@ from tests.operations.test_reduce import same_rows
 from tomoe_explore import errors
 from tomoe_explore.archive import Archive
 from tomoe_explore.archive import jobs as queue
+from tomoe_explore.operations import job_process, job_reporter
 from tomoe_explore.operations.job import Job
+from tomoe_explore.operations.job_process import JobProcess
 from tomoe_explore.operations.job_reporter import Reporter, Stopped
 from tomoe_explore.operations.run import Outcome, Run
 
@@ -262,11 +266,115 @@ def test_what_is_wrong_is_said_at_once(archive: Archive, darks: Path, tmp_path: 
 
 def test_notes_that_cannot_be_written_stop_the_job_and_lose_no_count(archive: Archive) -> None:
     reporter = Reporter(archive, queue.add(archive.registry, "ada", {}, workers=1))  # it has no directory
-    with pytest.raises(Stopped, match="its notes cannot be written: No such file") as stopped:
-        reporter.film(Outcome("a.fits", "done"))
+    for _ in range(2):  # the second time the run was begun again
+        with pytest.raises(Stopped, match="its notes cannot be written: No such file") as stopped:
+            reporter.film(Outcome("a.fits", "done"))
     assert stopped.value.state == "queued"
-    reporter.note(Outcome("a.fits", "done"))  # heard of twice
     assert reporter.values()["done"] == 1
+
+
+@pytest.fixture
+def reporter(archive: Archive) -> Reporter:
+    """Of a job of this process."""
+    job_id = queue.add(archive.registry, "ada", {"paths": []}, workers=1)
+    archive.layout.job(job_id).mkdir(parents=True)
+    queue.adopt(archive.registry, job_id)
+    return Reporter(archive, job_id)
+
+
+def test_films_count_when_they_are_reduced_not_when_their_exposure_is_published(reporter: Reporter) -> None:
+    reporter.count(200, {})
+    outcomes = [Outcome(f"{k}.fits", "done", "object") for k in range(84)]
+    start = time.monotonic()
+    for outcome in outcomes:
+        reporter.staged(outcome)
+        time.sleep(0.01)
+    before = reporter.values()
+    assert before["done"] == 84
+    for outcome in outcomes:  # in a burst
+        reporter.film(outcome if outcome.film != "7.fits" else replace(outcome, status="failed", error_kind="archive"))
+    true = 84 / (time.monotonic() - start)
+    after = reporter.values()
+    assert (after["done"], after["failed"]) == (83, 1)
+    assert true / 2 < after["rate"] < 2 * true
+    assert before["rate"] == pytest.approx(after["rate"], rel=0.5)
+
+
+def test_the_rate_is_that_of_late(reporter: Reporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_reporter, "RATE_S", 0.3)
+    reporter.count(200, {})
+    time.sleep(1.0)  # the first film takes long
+    for k in range(40):
+        reporter.staged(Outcome(f"{k}.fits", "done"))
+        time.sleep(0.02)
+    assert reporter.values()["rate"] > 40 / 1.8
+
+
+def test_a_rate_alone_is_no_news(reporter: Reporter, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_reporter, "PULSE_S", 0.1)
+    (job,) = te.jobs(archive)
+    with reporter:
+        reporter.staged(Outcome("a.fits", "done"))
+        until(lambda: job.record.done == 1)
+        heard = job.record.heartbeat
+        time.sleep(0.5)
+        assert job.record.heartbeat == heard
+    assert reporter.values()["done"] == 0, "it was never published"
+
+
+def test_who_ends_a_job_that_gives_way_is_heard(reporter: Reporter) -> None:
+    reporter.ask_stop(Stopped("queued", "has given way"))
+    reporter.ask_stop(Stopped("cancelled", "SIGTERM"))
+    reporter.go_on()
+    with pytest.raises(Stopped, match="SIGTERM"):
+        reporter.check()
+    assert reporter.stop is not None
+
+
+def test_films_that_failed_are_not_tried_again_by_the_same_process(reporter: Reporter, archive: Archive) -> None:
+    """Else a job that gives way never gets past a cloudy hour; what may pass is tried again."""
+    process = JobProcess(archive, 1)
+    for film, kind in (("a.fits", "cloud"), ("b.fits", "archive")):
+        process._reporter.film(Outcome(film, "failed", error_kind=kind))
+    process._reporter.film(Outcome("c.fits", "skipped", error_kind="reserved", message="by another process"))
+    assert process._reporter.values()["failed"] == 3
+    assert set(process._known([])) == {"a.fits"}
+    assert not JobProcess(archive, 1)._known([]), "it was resumed"
+
+
+def test_a_registry_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOMOE_DATABASE", raising=False)
+    monkeypatch.setattr(job_process, "PULSE_S", 0.1)
+    archive = Archive.create(tmp_path / "archive")
+    job_id = queue.add(archive.registry, "ada", {}, workers=1)
+    away = tmp_path / "away"
+    archive.root.rename(away)
+    back = threading.Timer(0.5, away.rename, [archive.root])
+    back.start()
+    assert job_process._insist(lambda: queue.record(te.open_archive(archive.root).registry, job_id)).job_id == job_id
+    back.join()
+    with pytest.raises(errors.NotFoundError, match="no job 99"):
+        job_process._insist(lambda: queue.record(archive.registry, 99))
+    monkeypatch.setattr(job_process, "STUBBORN_S", 0.3)
+    with pytest.raises(errors.ArchiveError, match="no archive"):
+        job_process._insist(lambda: te.open_archive(tmp_path / "none"))
+
+
+@pytest.mark.slow
+def test_films_that_are_deleted(archive: Archive, darks: Path, tmp_path: Path) -> None:
+    """What is done is done; what cannot be done any more has failed, and the others go on."""
+    good, bad, late = (tmp_path / f"{name}.fits" for name in ("good", "bad", "late"))
+    for k, film in enumerate((good, bad, late)):
+        film.write_bytes(sorted(darks.glob("*.fits"))[k].read_bytes()[: -500_000 if film is bad else None])
+    job = te.submit([good, bad], archive)
+    assert job.wait(60) == "done"
+    good.unlink()
+    assert job.resume().wait(60) == "done", job.log()
+    assert (job.progress.done, job.progress.failed) == (1, 1)
+    bad.unlink()
+    assert job.resume().wait(60) == "done", job.log()
+    assert (job.progress.done, job.progress.failed, job.progress.total) == (1, 1, 2)
+    assert "bad.fits: not-found" in repr(job)
 
 
 def test_a_process_that_does_not_start(archive: Archive, darks: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ def test_those_of_an_archive(tmp_path: Path) -> None:
         ('{"wokers": 2}', "unknown wokers; there are workers"), ('{"workers": 0}', "workers must be a number from 1"),
         ('{"workers": 1.5}', "workers must be"), ('{"memory_gb": 0.1}', "memory_gb must be a number from 2.0 on"),
         ('{"disk_free_gb": "ten"}', "disk_free_gb must be"), ('{"turn_minutes": true}', "turn_minutes must be"),
+        ('{"turn_minutes": NaN}', "turn_minutes must be"), ('{"disk_free_gb": Infinity}', "disk_free_gb must be"),
     ],
 )  # fmt: skip
 def test_nonsense_is_refused(tmp_path: Path, text: str, complaint: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from astropy.io import fits
 from typer.testing import CliRunner
 
 import tomoe_explore as te
@@ -18,7 +19,7 @@ from tomoe_explore.data import Master
 from tomoe_explore.environment import code, environment
 from tomoe_explore.operations import film as film_module
 from tomoe_explore.operations.reduce import make_masters, reduce
-from tomoe_explore.operations.run import Run
+from tomoe_explore.operations.run import Outcome, Run
 
 FirstRun = tuple[Archive, Run]
 
@@ -149,7 +150,7 @@ def test_a_film_waits_for_its_flat_that_the_archive_could_not_take(
 
     monkeypatch.setattr(Archive, "add_master", refused)
     run = reduce(small_night, archive, small_night / "refcat.parquet", progress=False)
-    assert [(o.kind, o.error_kind) for o in run.failed] == [("flat", "archive")] + [("object", "calibration")] * 2
+    assert [(o.kind, o.error_kind) for o in run.failed] == [("flat", "archive")] + [("object", "no-masters")] * 2
     assert "no space left" in run.failed[1].message
     monkeypatch.undo()
     assert len(reduce(small_night, archive, progress=False).done) == 3
@@ -172,6 +173,70 @@ def test_an_interrupted_cell_can_be_run_again(
     # `caught` keeps the interrupted frames alive, as a notebook does; no version is lost all the same
     assert caught.tb is not None
     assert [(o.status, (o.reduction_id or 0) % 1000) for o in run.outcomes if o.kind == "object"] == [("done", 1)] * 2
+
+
+class Stopping:
+    """A watcher that notes what it is told, and ends the run when the first film is staged."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def begin(self, total: int) -> None:
+        self.told.append(("begin", str(total)))
+
+    def step(self, name: str) -> None:
+        pass
+
+    def staged(self, outcome: Outcome) -> None:
+        self.told.append(("staged", outcome.film))
+        raise TimeoutError("enough")
+
+    def film(self, outcome: Outcome) -> None:
+        self.told.append((outcome.status, outcome.film))
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("executor", [None, 1])
+def test_a_run_that_is_stopped_amid_an_exposure_keeps_what_it_has(
+    small_night: Path, tmp_path: Path, executor: int | None
+) -> None:
+    """Of four films of one exposure the first is published, and at most those that were under way have ended, too."""
+    archive = Archive.create(tmp_path / "archive")
+    make_masters(small_night, archive, progress=False)
+    one = raw.find_films(small_night)[-1]
+    films = []
+    for k in range(4):  # only the first has masters
+        films.append(tmp_path / f"{k}.fits")
+        shutil.copy(one, films[-1])
+        fits.setval(films[-1], "DET_ID", value=112 + k)
+    watcher = Stopping()
+    refcat = small_night / "refcat.parquet"
+    with pytest.raises(TimeoutError, match="enough"):
+        reduce(films, archive, refcat, progress=watcher, executor=executor)
+    begin, staged, *ended = watcher.told
+    assert (begin, staged) == (("begin", "4"), ("staged", str(films[0])))
+    assert ended[-1] == ("done", str(films[0]))
+    assert [what for what, _ in ended[:-1]] == ["failed"] * (len(ended) - 1)
+    assert len(ended) == (1 if executor is None else 2)
+    assert archive.table("reductions")["status"].to_pylist() == ["done", "failed"][: len(ended)]
+    assert len(archive.search(product="stack")) == 1
+    assert set(archive.table("photometry")["detector_id"].to_pylist()) == {112}
+    staging = archive.root / "staging"
+    assert not staging.exists() or not any(staging.iterdir())
+
+
+def test_relative_paths_and_what_is_no_raw_film(
+    first_run: FirstRun, small_night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the archive: its own stacks and masters are no films, and a process elsewhere finds what is one."""
+    archive = Archive.create(tmp_path / "archive")
+    dark = raw.find_films(small_night)[0]
+    shutil.copy(dark, tmp_path / "dark.fits")
+    shutil.copy(dark, archive.root / "stack.fits")
+    shutil.copy(dark, tmp_path / ".dark.fits.Xy7")
+    monkeypatch.chdir(tmp_path)
+    run = make_masters(".", archive, progress=False)
+    assert [o.film for o in run.outcomes] == [str(tmp_path / "dark.fits")]
 
 
 def test_masters_alone(small_night: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from tests.databases import Databases
 from tomoe_explore.archive import Archive
 from tomoe_explore.archive import registry as tables
+from tomoe_explore.archive.replay import Replay
 from tomoe_explore.errors import NotFoundError
 from tomoe_explore.operations.replays import replay_night
 from tomoe_explore.operations.run import Run
@@ -27,6 +29,22 @@ def test_a_night(first_run: tuple[Archive, Run], databases: Databases, tmp_path:
     assert set(found) == {first, second}
     assert found[first].identical, found[first]
     assert "another film lies where it was" in found[second].gone[0]
+
+
+def test_an_unexpected_error_costs_one_reduction(
+    first_run: tuple[Archive, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, (bad, _) = Archive.replay, first_run[0].table("reductions")["reduction_id"].to_pylist()
+
+    def broken(self: Archive, reduction_id: int, **given: Any) -> Replay:
+        if reduction_id == bad:
+            raise ZeroDivisionError("a bug")
+        return real(self, reduction_id, **given)
+
+    monkeypatch.setattr(Archive, "replay", broken)
+    found = {replay.reduction_id: replay for replay in replay_night(first_run[0], "2020-08-14", progress=False)}
+    assert [replay.identical for replay in found.values()] == [False, True]
+    assert "unexpected: ZeroDivisionError: a bug" in repr(found[bad])
 
 
 def test_no_such_night(first_run: tuple[Archive, Run]) -> None:

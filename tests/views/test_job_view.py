@@ -18,6 +18,7 @@ from tomoe_explore.archive import Archive, jobs
 from tomoe_explore.archive.owner import this_process
 from tomoe_explore.archive.reserve import now
 from tomoe_explore.errors import NotFoundError
+from tomoe_explore.views import job_view
 from tomoe_explore.views.job_view import POLL_S
 
 OPTIONS = {"paths": ["a.fits"], "force": False}
@@ -72,7 +73,8 @@ def test_what_a_running_job_shows(archive: Archive, running: int) -> None:
         view.close()
 
 
-def test_it_follows_until_the_job_has_ended(archive: Archive, running: int) -> None:
+def test_it_follows_what_becomes_of_the_job(archive: Archive, running: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_view, "IDLE_S", POLL_S)
     view = views.jobs(archive, running)
     assert threads() == 1
     jobs.change(archive.registry, running, done=30)
@@ -81,8 +83,23 @@ def test_it_follows_until_the_job_has_ended(archive: Archive, running: int) -> N
     jobs.change(archive.registry, running, state="done", failed=0, finished=now())
     time.sleep(2 * POLL_S)
     assert ">done</span>" in view._head.value
-    assert threads() == 0
     assert (view._cancel.disabled, view._resume.disabled) == (True, True)
+    jobs.change(archive.registry, running, state="running")  # resumed in another notebook
+    time.sleep(2.5 * POLL_S)
+    assert ">running</span>" in view._head.value
+    view.close()
+
+
+def test_an_unexpected_error_does_not_freeze_it(archive: Archive, running: int) -> None:
+    view = views.jobs(archive, running)
+    log = archive.layout.job(running) / "log"
+    log.mkdir(parents=True)  # as if its disk were away
+    time.sleep(2 * POLL_S)
+    assert "IsADirectoryError" in view._head.value
+    log.rmdir()
+    time.sleep(2 * POLL_S)
+    assert ">running</span>" in view._head.value
+    view.close()
 
 
 def test_closing_ends_the_thread(archive: Archive, running: int) -> None:

@@ -48,12 +48,13 @@ class JobRecord:
     options : mapping
         Of the reduction.
     workers : int
-        Processes it works in.
+        Processes it works in; fewer than were asked for if the limits were lowered before it began.
     submitted, queued, heartbeat : str
         Times, ISO 8601, UTC: when it was made, when it last took its place in the queue, when it was last heard of.
     started, finished : str or None
     total, done, failed, skipped : int
-        Numbers of films; ``total`` is 0 until they are counted.
+        Numbers of films; ``total`` is 0 until they are counted. While it runs those count as done, too, that are
+        reduced and wait for the others of their exposure; as failed those that another process holds.
     rate : float
         Films a second of late, skipped ones not counted; 0 if not known.
     step, film : str
@@ -178,6 +179,16 @@ def ask_cancel(registry: Registry, job_id: int) -> None:
         connection.execute(query, {"this": job_id})
 
 
+def give_way(registry: Registry, job_id: int, owner: Owner, **values: Any) -> None:
+    """Put a running job of a process at the end of the queue; one that was asked to end meanwhile ends instead."""
+    asked, moment = _jobs.c.cancel, now()
+    state: dict[str, Any] = {
+        "state": sa.case((asked, "cancelled"), else_="queued"), "finished": sa.case((asked, moment), else_=None),
+        "message": sa.case((asked, ""), else_=values.pop("message")), "queued": moment, "heartbeat": moment,
+    }  # fmt: skip
+    change(registry, job_id, owner=owner, **values, **state)
+
+
 def revive(registry: Registry, job_id: int) -> bool:
     """Put a job that has ended, or is lost, back into the queue; False if it is alive (somebody else was faster)."""
     moment = now()
@@ -210,19 +221,21 @@ def take_turn(registry: Registry, job_id: int, slots: Callable[[], int | str]) -
         `STARTED`, `GONE` (not in the queue any more, or another process's), or why it must wait.
     """
     turn = _turn([_record(row) for row in registry.rows(_WAITING_OR_RUNNING)], job_id, slots)
-    if turn != STARTED:
+    if isinstance(turn, str):
         return turn  # most often; asked without a lock
     with registry.writing() as connection:
         # the lock on rows is for databases that let writers overlap: two jobs must not take the same free slots
         rows = connection.execute(_WAITING_OR_RUNNING.with_for_update()).mappings().all()
         turn = _turn([_record(row) for row in rows], job_id, slots)
-        if turn == STARTED:
-            started = {"state": "running", "started": now(), "heartbeat": now(), "message": ""}
-            connection.execute(sa.update(_jobs).where(_ONE).values(started), {"this": job_id})
-    return turn
+        if isinstance(turn, str):
+            return turn
+        started = {"state": "running", "workers": turn, "started": now(), "heartbeat": now(), "message": ""}
+        connection.execute(sa.update(_jobs).where(_ONE).values(started), {"this": job_id})
+    return STARTED
 
 
-def _turn(active: Sequence[JobRecord], job_id: int, slots: Callable[[], int | str]) -> str:
+def _turn(active: Sequence[JobRecord], job_id: int, slots: Callable[[], int | str]) -> int | str:
+    """How many workers a job may start with now, or why it may not."""
     here = [r for r in active if r.state in ACTIVE and r.owner.host == socket.gethostname()]
     mine = next((r for r in here if r.job_id == job_id), None)
     if mine is None or mine.state != "queued" or mine.owner != this_process():
@@ -236,11 +249,11 @@ def _turn(active: Sequence[JobRecord], job_id: int, slots: Callable[[], int | st
     if ahead := queue.index(mine):
         return f"waits in the queue behind {ahead} job{'s' * (ahead > 1)}"
     free = all_slots - sum(used.values())
-    # a job that was submitted under wider limits starts when it is alone
-    if mine.workers > free and running:
+    wanted = min(mine.workers, all_slots)  # the limits may have been wider when it was submitted
+    if wanted > free:
         jobs = ", ".join(f"{r.job_id} ({r.user_name})" for r in running)
-        return f"waits for {mine.workers} of {all_slots} workers, {max(free, 0)} free; running: job {jobs}"
-    return STARTED
+        return f"waits for {wanted} of {all_slots} workers, {max(free, 0)} free; running: job {jobs}"
+    return wanted
 
 
 def _workers_by_user(running: Sequence[JobRecord]) -> Counter[str]:

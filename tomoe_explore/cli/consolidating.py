@@ -18,8 +18,11 @@ def consolidate(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be merged.")] = False,
     grace: Annotated[
-        float, typer.Option(min=0, metavar="MINUTES", help="Replaced files stay so long for those who read them.")
-    ] = 60.0,
+        float | None,
+        typer.Option(
+            min=0, metavar="MINUTES", help="Replaced files stay so long for those who read them. [default: 60]"
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
     archive: ArchiveOption = None,
     as_json: JsonOption = False,
@@ -34,7 +37,8 @@ def consolidate(
     """
     from tomoe_explore.operations.consolidate import consolidate as run
 
-    made = run(opened(archive), night, executor=workers, progress=not quiet, dry_run=dry_run, grace_s=60 * grace)
+    kept = {} if grace is None else {"grace_s": 60 * grace}
+    made = run(opened(archive), night, executor=workers, progress=not quiet, dry_run=dry_run, **kept)
     if wants_json(as_json):
         document(made.to_dict())
     else:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tomoe_explore.cli.options import ArchiveOption, JsonOption, Quiet, Workers, archive_path, opened, wants_json
-from tomoe_explore.cli.output import document, ended
+from tomoe_explore.cli.output import document, ended, message, print_table
 
 if TYPE_CHECKING:
+    from tomoe_explore.archive import Archive
     from tomoe_explore.data import Refcat
 
 Films = Annotated[list[Path], typer.Argument(metavar="FILES_OR_DIRS...", help="Films, or directories of films.")]
@@ -135,6 +136,7 @@ def reduce(
     workers: Workers = None,
     scheduler: Annotated[str | None, typer.Option(metavar="tcp://…", help="Dask scheduler to work on.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Reduce again what is done: a new reduction.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many films are to do, and done.")] = False,
     quiet: Quiet = False,
     archive: ArchiveOption = None,
     as_json: JsonOption = False,
@@ -150,6 +152,9 @@ def reduce(
     from tomoe_explore.errors import ParameterError
     from tomoe_explore.operations.reduce import reduce as run
 
+    if dry_run:
+        _say_what_would_be_done(files, opened(archive), force, quiet, wants_json(as_json))
+        return
     if scheduler and workers:
         raise ParameterError("--workers is for this machine and --scheduler for a cluster: give one of them")
     home = opened(archive)
@@ -160,6 +165,21 @@ def reduce(
         if client is not None:
             client.close()
     ended(done, as_json)
+
+
+def _say_what_would_be_done(files: list[Path], home: Archive, force: bool, quiet: bool, as_json: bool) -> None:
+    from tomoe_explore.operations.plan import plan
+
+    planned = plan(files, home, force=force, progress=not quiet)
+    if as_json:
+        document(planned.to_dict())
+    else:
+        rows = [[films.night, films.kind, films.to_do, films.done] for films in planned.films]
+        print_table(("night", "kind", "to do", "done"), rows)
+    for outcome in planned.unreadable:
+        message(f"{outcome.film}: {outcome.error_kind}: {outcome.message}")
+    if planned.unreadable:
+        raise typer.Exit(1)
 
 
 def _client(address: str) -> Any:

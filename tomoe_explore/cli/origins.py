@@ -42,6 +42,9 @@ def provenance(
         raise ParameterError("a graph is written to a file: --out chain.png (or .pdf, .svg)")
     origin = opened(archive).provenance(id, frame=frame)
     form = "json" if wants_json(as_json) and format == "text" else format
+    if out is None and form == "provn" and wants_json(as_json):
+        document({"provn": _told(origin, form)})
+        return
     if out is None:
         typer.echo(_told(origin, form))
         return

@@ -36,7 +36,7 @@ def guarded(verb: Verb) -> Verb:
             message(f"{error.kind}: {error}")
             raise typer.Exit(2 if isinstance(error, ParameterError) else 1) from None
         except KeyboardInterrupt:
-            message("interrupted: what is done stays; run the same command again to go on")
+            message("interrupted: what is done stays")
             raise typer.Exit(1) from None
         except BrokenPipeError:  # `tomoe search | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

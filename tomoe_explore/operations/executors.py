@@ -152,26 +152,30 @@ def each(
     items: deque[Item],
     *,
     failed: Callable[[Item, BaseException], Result],
+    stopped: Callable[[], object] = lambda: False,
 ) -> Generator[Result]:
     """Results of ``work`` on each item, as they come; ``failed`` says what stands for an item whose worker died.
 
-    ``items`` are taken from the left; who takes the results may add some.
+    ``items`` are taken from the left; who takes the results may add some. Once it has ``stopped``, the results of the
+    work under way come still; items that were not begun stay in, or come back to, ``items``.
     """
     if executor is None:
-        while items:
+        while items and not stopped():
             yield work(items.popleft())
         return
     # on one machine two each: what comes later but is to be done first, such as publishing, does not wait long
     most = 2 * executor.n if isinstance(executor, Workers) else _QUEUE
     waiting: dict[Future[Result], Item] = {}
     try:
-        while items or waiting:
-            while items and len(waiting) < most:
+        while waiting or (items and not stopped()):
+            while items and len(waiting) < most and not stopped():
                 item = items.popleft()
                 try:
                     waiting[executor.submit(work, item)] = item
                 except RuntimeError as error:  # the executor is broken or shut down
                     yield failed(item, error)
+            if stopped():
+                items.extendleft([waiting.pop(future) for future in list(waiting) if future.cancel()])
             if not waiting:
                 continue
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:

@@ -85,7 +85,7 @@ def submit(
     """
     archive = archive if isinstance(archive, Archive) else open_archive(archive)
     paths = [films] if isinstance(films, (str, os.PathLike)) else list(films)
-    if not raw.find_films(paths):
+    if not raw.find_films(paths, without=archive.root):
         raise NotFoundError(f"no films (*.fits, *.fits.fz, *.fits.gz) in {', '.join(map(str, paths)) or 'nothing'}")
     if refcat is not None and not Path(refcat).is_file():
         raise RefcatError(f"no reference catalog at {os.path.abspath(refcat)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from contextlib import suppress
@@ -55,7 +56,8 @@ class JobLimits:
         least = {"workers": 1, "memory_gb": _MIN_MEMORY_GB, "disk_free_gb": 0.0, "turn_minutes": 0.0}
         for name, value in asdict(self).items():
             kind = int if name == "workers" else (int, float)
-            if not isinstance(value, kind) or isinstance(value, bool) or value < least[name]:
+            number = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+            if not number or value < least[name]:
                 raise ParameterError(f"limit {name} must be a number from {least[name]} on, got {value!r}")
 
     @classmethod

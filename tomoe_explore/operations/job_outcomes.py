@@ -18,6 +18,11 @@ def append_outcome(archive: Archive, job_id: int, outcome: Outcome) -> None:
         file.write("\n" + json.dumps(asdict(outcome)))
 
 
+def is_through(outcome: Outcome) -> bool:
+    """Whether a film needs no more work: done now or before. One that another process holds may need some."""
+    return outcome.status == "done" or (outcome.status == "skipped" and not outcome.error_kind)
+
+
 def read_outcomes(archive: Archive, job_id: int) -> dict[str, Outcome]:
     """The last outcome of each film, by its path."""
     found: dict[str, Outcome] = {}

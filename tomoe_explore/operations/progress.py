@@ -10,13 +10,19 @@ from tomoe_explore.operations.run import Outcome
 
 
 class Watcher(Protocol):
-    """What a run tells while it works; an error raised here ends the run after the films under way."""
+    """What a run tells while it works; an error raised here ends the run after the films under way.
+
+    What is reduced by then is published, and told of, before the error is raised anew.
+    """
 
     def begin(self, total: int) -> None:
         """So many films are there to work on."""
 
     def step(self, name: str) -> None:
         """It comes to the darks, the flats, or the films of the sky."""
+
+    def staged(self, outcome: Outcome) -> None:
+        """A film of the sky is reduced; it ends, which `film` tells, once its exposure is published."""
 
     def film(self, outcome: Outcome) -> None:
         """A film has ended."""
@@ -39,6 +45,7 @@ class _Bar:
     def __init__(self, bar: Any) -> None:
         self._bar = bar
         self._failed = 0
+        self._staged: set[str] = set()
 
     def begin(self, total: int) -> None:
         self._bar.reset(total)
@@ -46,8 +53,13 @@ class _Bar:
     def step(self, name: str) -> None:
         pass
 
-    def film(self, outcome: Outcome) -> None:
+    def staged(self, outcome: Outcome) -> None:
+        self._staged.add(outcome.film)
         self._bar.update()
+
+    def film(self, outcome: Outcome) -> None:
+        if outcome.film not in self._staged:  # an exposure's films end all at once; the work on them did not
+            self._bar.update()
         self._failed += outcome.status == "failed"
         if self._failed:
             self._bar.set_postfix(failed=self._failed)

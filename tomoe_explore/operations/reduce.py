@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from itertools import chain
@@ -15,7 +15,7 @@ from typing import Any
 from tomoe_explore import raw
 from tomoe_explore.archive import Archive, open_archive
 from tomoe_explore.data import Exposure
-from tomoe_explore.errors import CalibrationError, NotFoundError, TomoeError
+from tomoe_explore.errors import PASSING, NoMastersError, NotFoundError, TomoeError
 from tomoe_explore.operations.executors import each, open_executor
 from tomoe_explore.operations.film import Publication, Task, publish, work_on
 from tomoe_explore.operations.progress import Watcher, watching
@@ -25,9 +25,6 @@ from tomoe_explore.reduction.recipe import Parameters
 
 StrPath = str | os.PathLike[str]
 Header = tuple[Path, Exposure]
-
-#: Errors that say nothing against a film.
-_PASSING = ("archive", "worker-died")
 
 _STEPS = {"dark": "master darks", "flat": "master flats", "object": "films of the sky"}
 
@@ -86,7 +83,7 @@ def reduce(
     """
     start = time.perf_counter()
     archive = archive if isinstance(archive, Archive) else open_archive(archive)
-    headers, unreadable = read_headers(paths)
+    headers, unreadable = read_headers(paths, archive, progress=progress is True)
     stars = refcat_to_use(archive, refcat) if any(exposure.kind == "object" for _, exposure in headers) else None
     tasks = [Task(path, e, archive, stars, parameters, force) for path, e in headers]
     outcomes = _work(tasks, unreadable, ("dark", "flat", "object"), executor, progress=progress)
@@ -120,7 +117,7 @@ def make_masters(
     """
     start = time.perf_counter()
     archive = archive if isinstance(archive, Archive) else open_archive(archive)
-    headers, unreadable = read_headers(paths)
+    headers, unreadable = read_headers(paths, archive, progress=progress is True)
     tasks = [Task(path, e, archive) for path, e in headers if e.kind != "object"]
     if not tasks and not unreadable:
         raise NotFoundError(f"no dark and no flat (DATA-TYP) among the {len(headers)} films of {_listed(paths)}")
@@ -128,8 +125,12 @@ def make_masters(
     return Run(tuple(outcomes), time.perf_counter() - start)
 
 
-def read_headers(paths: StrPath | Iterable[StrPath]) -> tuple[list[Header], list[Outcome]]:
+def read_headers(
+    paths: StrPath | Iterable[StrPath], archive: Archive, *, progress: bool = False
+) -> tuple[list[Header], list[Outcome]]:
     """Headers of all films, exposure by exposure, and an outcome for each film whose header cannot be read.
+
+    What lies in the archive's own directory is no film. All paths are absolute: an executor may work elsewhere.
 
     Raises
     ------
@@ -137,12 +138,14 @@ def read_headers(paths: StrPath | Iterable[StrPath]) -> tuple[list[Header], list
         If there is no film.
     """
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-    found = raw.find_films(paths)
+    found = raw.find_films(map(os.path.abspath, paths), without=archive.root)
     if not found:
         raise NotFoundError(f"no films (*.fits, *.fits.fz, *.fits.gz) in {_listed(paths)}")
     headers: list[Header] = []
     unreadable: list[Outcome] = []
-    for path in found:
+    from tqdm.auto import tqdm
+
+    for path in tqdm(found, desc="headers", unit="film", leave=False, disable=not progress):
         try:
             headers.append((path, raw.read_exposure(path)))
         except Exception as error:
@@ -161,6 +164,7 @@ def _work(
 ) -> list[Outcome]:  # fmt: skip
     """Outcomes of all films, the unreadable first, then kind after kind: flats need darks, films need both."""
     outcomes: list[Outcome] = []
+    stops: list[Exception] = []
     with open_executor(executor) as pool, watching(progress, len(tasks) + len(unreadable)) as watcher:
         for outcome in unreadable:
             outcomes.append(outcome)
@@ -171,10 +175,17 @@ def _work(
                 watcher.step(_STEPS[kind])
             missing = _calibrations_to_come(tasks, outcomes)
             waiting = [_waits(task, missing[place]) for task in chosen if (place := _place(task.exposure)) in missing]
-            with closing(_worked(pool, [task for task in chosen if _place(task.exposure) not in missing])) as worked:
-                for outcome in chain(waiting, worked):
-                    outcomes.append(outcome)
-                    watcher.film(outcome)
+            ready = [task for task in chosen if _place(task.exposure) not in missing]
+            with closing(_worked(pool, ready, lambda: bool(stops))) as worked:
+                for film in chain(waiting, worked):
+                    if film.staged is None:
+                        outcomes.append(film.outcome)
+                    try:
+                        (watcher.film if film.staged is None else watcher.staged)(film.outcome)
+                    except Exception as error:  # what is under way ends first: see `Watcher`
+                        stops.append(error)
+            if stops:
+                raise stops[0]
     return outcomes
 
 
@@ -185,42 +196,48 @@ def _place(exposure: Exposure) -> tuple[int, str]:
 def _calibrations_to_come(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> dict[tuple[int, str], Outcome]:
     """Darks and flats that failed through no fault of theirs: the next run can have them."""
     exposures = {str(task.path): task.exposure for task in tasks}
-    failed = [o for o in outcomes if o.kind in ("dark", "flat") and o.error_kind in _PASSING]
+    failed = [o for o in outcomes if o.kind in ("dark", "flat") and o.error_kind in PASSING]
     return {_place(exposures[outcome.film]): outcome for outcome in failed}
 
 
-def _waits(task: Task, missing: Outcome) -> Outcome:
+def _waits(task: Task, missing: Outcome) -> Worked:
     """A film that would be reduced with lesser calibrations than it was given, and then count as done, is not."""
     e = task.exposure
-    error = CalibrationError(
+    error = NoMastersError(
         f"its {missing.kind} {missing.film} could not be mastered now ({missing.message}); reduce both again, or this "
         f"film without it"
     )
-    return failure(Outcome(str(task.path), "failed", e.kind, e.exposure_id, e.detector_id), error)
+    return Worked(failure(Outcome(str(task.path), "failed", e.kind, e.exposure_id, e.detector_id), error))
 
 
-def _worked(pool: Executor | None, tasks: Sequence[Task]) -> Generator[Outcome]:
-    """Outcomes of films; those of the sky once all films of their exposure have ended, and it is published."""
+def _worked(pool: Executor | None, tasks: Sequence[Task], stopped: Callable[[], object]) -> Generator[Worked]:
+    """What came of films; those of the sky come when they are staged, and once more when their exposure is published.
+
+    An exposure is published when all its films have ended; those of a run that was stopped, with the films they have.
+    """
     left: Counter[int | None] = Counter(task.exposure.exposure_id for task in tasks)
     staged: dict[int | None, list[Worked]] = {}
     complete: set[int | None] = set()
     queue: deque[Task | Publication] = deque(tasks)
     try:
-        with closing(each(pool, work_on, queue, failed=_lost)) as results:
+        with closing(each(pool, work_on, queue, failed=_lost, stopped=stopped)) as results:
             for film in chain.from_iterable(results):
                 exposure_id = film.outcome.exposure_id
-                if exposure_id in complete:
-                    yield film.outcome
-                    continue
-                left[exposure_id] -= 1
                 if film.staged is not None:
                     staged.setdefault(exposure_id, []).append(film)
-                else:
-                    yield film.outcome
+                yield film
+                if exposure_id in complete:
+                    continue
+                left[exposure_id] -= 1
                 if not left[exposure_id] and exposure_id in staged:
                     complete.add(exposure_id)
                     queue.appendleft(Publication(tasks[0].archive, tuple(staged.pop(exposure_id))))
-    finally:  # the run was ended: what is not published is free for the next one
+        while queue:  # only of a run that was stopped
+            if isinstance(work := queue.popleft(), Publication):
+                yield from publish(work)
+        while staged:
+            yield from publish(Publication(tasks[0].archive, tuple(staged.popitem()[1])))
+    finally:  # the run was interrupted: what is not published is free for the next one
         waiting = [film for work in queue if isinstance(work, Publication) for film in work.films]
         for film in chain(waiting, *staged.values()):
             if film.staged is not None:

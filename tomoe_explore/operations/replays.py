@@ -91,7 +91,10 @@ def _replay(work: _Work) -> Replay:
         return work.archive.replay(work.reduction_id, films=work.films, refcat=work.refcat)
     except TomoeError as error:  # deleted or damaged meanwhile
         return Replay(work.reduction_id, gone=(f"{error.kind}: {error}",))
+    except Exception as error:  # the others go on, as they would had its process died
+        return _lost(work, error)
 
 
 def _lost(work: _Work, error: BaseException) -> Replay:
-    return Replay(work.reduction_id, differences=(Difference("recipe", text=str(error)),))
+    text = str(error) if isinstance(error, TomoeError) else f"unexpected: {type(error).__name__}: {error}"
+    return Replay(work.reduction_id, differences=(Difference("recipe", text=text),))

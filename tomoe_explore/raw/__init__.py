@@ -6,56 +6,17 @@ Films come plain (``readinto`` into buffers that go from film to film), ``.gz`` 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from tomoe_explore.data import Exposure, Film, FrameSource
-from tomoe_explore.errors import NotFoundError
+from tomoe_explore.raw.finding import FILM_ENDINGS, find_films, is_film_name
 from tomoe_explore.raw.frames import StreamedFrames, frame_source
 from tomoe_explore.raw.keywords import exposure_of, number
 from tomoe_explore.raw.layout import StrPath, opened, read_layout
 from tomoe_explore.raw.light import first_light
 from tomoe_explore.raw.whole import read_whole
 
-__all__ = ["FILM_ENDINGS", "checksum", "find_films", "open_film", "read_exposure", "read_whole"]
-
-#: How the names of films end.
-FILM_ENDINGS = (".fits", ".fits.fz", ".fits.gz")
-
-
-def find_films(paths: StrPath | Iterable[StrPath]) -> list[Path]:
-    """The FITS files (``.fits``, ``.fits.fz``, ``.fits.gz``) among files and below directories, sorted by name.
-
-    Parameters
-    ----------
-    paths : path or iterable of paths
-        A file is taken whatever its name; a directory is searched with all that is below it.
-
-    Returns
-    -------
-    list of pathlib.Path
-        Empty if the directories hold no film.
-
-    Raises
-    ------
-    NotFoundError
-        If a path does not exist.
-
-    Examples
-    --------
-    >>> find_films([])
-    []
-    """
-    given = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    found: set[Path] = set()
-    for path in map(Path, given):
-        if path.is_dir():
-            found.update(p for p in path.rglob("*.fits*") if p.name.endswith(FILM_ENDINGS))
-        elif path.exists():
-            found.add(path)
-        else:
-            raise NotFoundError(f"no such file or directory: {path}")
-    return sorted(found, key=lambda p: (p.name, str(p)))
+__all__ = ["FILM_ENDINGS", "checksum", "find_films", "is_film_name", "open_film", "read_exposure", "read_whole"]
 
 
 def read_exposure(path: StrPath) -> Exposure:

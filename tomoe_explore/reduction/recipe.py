@@ -5,7 +5,9 @@ No step knows another; what passes between them is in ``values.py`` and ``data.p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +78,18 @@ class Parameters:
     rotation_error_deg: float = 1.2
     mover_snr: float = 5.0
     mover_rates: tuple[float, float] = (0.5, 100.0)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Parameters:
+        """The parameters that JSON holds, which knows no tuples; those that are absent have their defaults.
+
+        Examples
+        --------
+        >>> Parameters.of({"mover_rates": [1.0, 50.0]}).mover_rates
+        (1.0, 50.0)
+        """
+        given: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
+        return cls(**given)
 
 
 def reduce_film(

@@ -24,6 +24,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00 ")
 _DIRECTORIES = re.compile(r"/\S*/(?=[^/\s]+\.fits)")
 
 POLL_S = 1.0  #: between two looks at the registry
+IDLE_S = 5.0  #: the same where nothing happens; somebody else may resume the job
 LOG_LINES = 12
 _COLOR = {"queued": SLATE, "running": BLUE, "done": GREEN, "failed": RED, "cancelled": SLATE, "lost": RED}
 _FAILURES = 10  # listed one by one
@@ -33,29 +34,38 @@ _TEXT, _PALE = "color:var(--jp-ui-font-color1, black)", "var(--jp-layout-color2,
 
 
 class Polling(widgets.VBox):
-    """A box whose content follows the registry, until it is closed or has nothing more to follow."""
+    """A box whose content follows the registry until it is closed: often, or now and then where nothing happens."""
 
     def follow(self) -> None:
-        """Look at the registry every `POLL_S` in a thread of its own; a thread that is at it goes on."""
-        thread = getattr(self, "_thread", None)
-        if thread is None or not thread.is_alive():
-            self._closed = threading.Event()
-            self._thread = threading.Thread(target=self._poll, name="tomoe-job-view", daemon=True)
-            self._thread.start()
+        """Look at the registry from now on, in a thread of its own."""
+        self._wake, self._closed = threading.Event(), False
+        threading.Thread(target=self._poll, name="tomoe-job-view", daemon=True).start()
 
     def _poll(self) -> None:
-        while not self._closed.wait(POLL_S):
-            if not self.refresh():
+        alive = True
+        while True:
+            self._wake.wait(POLL_S if alive else IDLE_S)
+            self._wake.clear()
+            if self._closed:
                 return
+            try:
+                alive = self.refresh()
+            except Exception as error:  # such as a network disk that is away for a while
+                self.complain(f"{type(error).__name__}: {error}")
 
     def refresh(self) -> bool:
-        """Show what is the case now; whether that may still change by itself."""
+        """Show what is the case now; whether something happens."""
+        raise NotImplementedError
+
+    def complain(self, text: str) -> None:
+        """Show why nothing newer can be shown."""
         raise NotImplementedError
 
     def close(self) -> None:
         """Take the widget off the page and end its thread."""
-        if hasattr(self, "_closed"):
-            self._closed.set()
+        if hasattr(self, "_wake"):
+            self._closed = True
+            self._wake.set()
         super().close()
 
 
@@ -86,8 +96,8 @@ class JobView(Polling):
             part.add_class(f"tomoe-job-{name}")
         self.add_class("tomoe-job")
         self._problem = ""
-        if self.refresh():
-            self.follow()
+        self.refresh()
+        self.follow()
 
     def _do(self, action: Callable[[], object]) -> None:
         """What a button asks for; why it could not be done is shown."""
@@ -96,15 +106,15 @@ class JobView(Polling):
             self._problem = ""
         except TomoeError as error:
             self._problem = str(error)
-        if self.refresh():
-            self.follow()
+        self.refresh()
+        self._wake.set()
 
     def refresh(self) -> bool:
         """See `Polling`."""
         try:
             record = self.job.record
         except TomoeError as error:  # the registry may come back
-            self._head.value = _head(self.job.job_id, "unknown", str(error))
+            self.complain(str(error))
             return True
         alive = record.state in ACTIVE
         self._head.value = _head(record.job_id, record.state, self._problem or told(record))
@@ -114,6 +124,10 @@ class JobView(Polling):
         self._resume.disabled = alive or (record.state == "done" and not record.failed)
         self._log.value = _log(self.job.log(LOG_LINES)) if self._show_log.value else ""
         return alive
+
+    def complain(self, text: str) -> None:
+        """See `Polling`."""
+        self._head.value = _head(self.job.job_id, "unknown", text)
 
 
 class JobsView(Polling):
@@ -154,7 +168,7 @@ class JobsView(Polling):
         try:
             records = self.jobs.records()
         except TomoeError as error:
-            self._empty.value = escape(str(error))
+            self.complain(str(error))
             return True
         labels = [(_line(record), record.job_id) for record in records]
         if labels != list(self._list.options):
@@ -167,6 +181,10 @@ class JobsView(Polling):
             self._open()
         self._empty.value = "" if labels else f"No jobs yet in {escape(str(self.jobs.archive.root))}."
         return True
+
+    def complain(self, text: str) -> None:
+        """See `Polling`."""
+        self._empty.value = escape(text)
 
     def close(self) -> None:
         """See `Polling`."""

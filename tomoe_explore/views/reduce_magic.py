@@ -1,4 +1,4 @@
-"""The cell magic ``%%tomoe_reduce``: options as those of ``tomoe reduce``, films in the cell; it submits a job."""
+"""The cell magic ``%%tomoe_reduce``: options of ``tomoe reduce``, films in the cell; it submits a job."""
 
 from __future__ import annotations
 

@@ -5,26 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from tomoe_explore.raw import FILM_ENDINGS
+from tomoe_explore.raw import is_film_name
 
 #: A directory is listed anew for so long after it changed, s: its time may be coarse, and late on a network disk.
 FRESH_S = 5.0
 
 #: And in any case once in so long, s.
 RELIST_S = 60.0
-
-_TEMPORARY = (".tmp.", ".temp.", ".part.", ".partial.")
-
-
-def is_film_name(name: str) -> bool:
-    """Whether a file is called as a film is; hidden and temporary names are not.
-
-    Examples
-    --------
-    >>> [is_film_name(n) for n in ("r1.fits", "r1.fits.fz", ".r1.fits.Xy3", ".r1.fits", "r1.fits.part", "r1.tmp.fits")]
-    [True, True, False, False, False, False]
-    """
-    return name.endswith(FILM_ENDINGS) and name[0] not in ".~" and not any(word in name for word in _TEMPORARY)
 
 
 @dataclass
