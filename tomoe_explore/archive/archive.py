@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tomoe_explore.archive import reserve as _reserve
-from tomoe_explore.archive.layout import LAYOUT_VERSION, Layout
+from tomoe_explore.archive.layout import Layout
+from tomoe_explore.archive.marker import make_marker
 from tomoe_explore.archive.migration import REVISION
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.staging import clear_errors, make_directory
@@ -54,7 +55,8 @@ class Archive(Writing):
     def __init__(self, root: StrPath) -> None:
         self.root = Path(os.path.abspath(root))
         self.layout = Layout(self.root)
-        self.registry = Registry(os.environ.get("TOMOE_DATABASE") or f"sqlite:///{self.layout.registry}")
+        url = os.environ.get("TOMOE_DATABASE") or f"sqlite:///{self.layout.registry}"
+        self.registry = Registry(url, self.layout.marker)
 
     @classmethod
     def create(cls, path: StrPath) -> Archive:
@@ -65,25 +67,33 @@ class Archive(Writing):
         Raises
         ------
         ArchiveError
-            If the directory holds something else, or cannot be written.
+            If the directory holds something else, or cannot be written; if its registry is lost, or another archive's.
         """
         archive = cls(path)
         with clear_errors(archive.root):
             if archive.root.exists() and not archive.layout.marker.exists() and any(archive.root.iterdir()):
                 raise ArchiveError(f"{archive.root} is not empty and is no archive; choose a new directory")
             make_directory(archive.root)
-            if archive.layout.marker.exists():
+            # marked before the registry is made, so that a second try completes one that was killed between the two
+            new = make_marker(archive.layout.marker)
+            try:
+                archive._refuse_lost()
                 archive.registry.create()
                 archive._migrate()
-                return archive
-            # marked before the registry is made, so that a second try completes one that was killed between the two
-            archive.layout.marker.write_text(json.dumps({"layout": LAYOUT_VERSION, "made": _reserve.now()}) + "\n")
-            try:
-                archive.registry.create()
             except ArchiveError:
-                archive.layout.marker.unlink()
+                if new:
+                    archive.layout.marker.unlink()
                 raise
         return archive
+
+    def _refuse_lost(self) -> None:
+        """Refuse an empty registry where products lie: ids would begin anew, and files be written over."""
+        products = chain(self.root.glob("tables/*/*/*.parquet"), self.root.glob("stacks/*/*/*/*"))
+        if next(products, None) is not None and self.registry.is_empty:
+            raise ArchiveError(
+                f"archive {self.root} holds stacks or tables of which {self.registry!r} knows nothing: `tomoe restore` "
+                "puts a backup's records there; or set $TOMOE_DATABASE right. Without a backup, make a new archive"
+            )
 
     def _migrate(self) -> None:
         """Bring the registry to the newest revision, after a backup; where it is, nothing is done."""
