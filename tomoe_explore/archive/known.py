@@ -14,12 +14,13 @@ from tomoe_explore.errors import (
     NoReferenceStarsError,
     QualityError,
     RefcatEpochError,
+    TomoeError,
     ZeropointError,
 )
 
 #: Failures that are the film's, so that to try again is in vain. All others may pass: calibrations come later, a disk
 #: is mounted again, and who knows what an unexpected error was.
-OF_THE_FILM = (
+OF_THE_FILM: tuple[type[TomoeError], ...] = (
     *FilmError.__subclasses__(), *QualityError.__subclasses__(), NoReferenceStarsError, RefcatEpochError,
     AstrometryError, ZeropointError,
 )  # fmt: skip
