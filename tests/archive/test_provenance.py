@@ -68,6 +68,10 @@ def test_wrong_frames(archive: Archive, chain: list[int]) -> None:
     for other in (chain[0], f"stack-{chain[0]}"):
         with pytest.raises(ParameterError, match="goes with the id of a source or mover"):
             archive.provenance(other, frame=1)
+    with pytest.raises(ParameterError, match="frame 'x' is not understood; write a whole number"):
+        archive.provenance(source_id, frame="x")
+    with pytest.raises(NotFoundError, match="nothing has the id 'stack-9999"):
+        archive.provenance("stack-" + "9" * 30)
     with pytest.raises(ParameterError, match="a streak has no row for each frame"):
         archive.provenance(chain[2] * 100_000 + 95_000, frame=1)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tomoe_explore.archive import reserve as _reserve
+from tomoe_explore.archive.database import shown
 from tomoe_explore.archive.layout import Layout
 from tomoe_explore.archive.marker import make_marker
 from tomoe_explore.archive.migration import REVISION
@@ -91,8 +92,9 @@ class Archive(Writing):
         products = chain(self.root.glob("tables/*/*/*.parquet"), self.root.glob("stacks/*/*/*/*"))
         if next(products, None) is not None and self.registry.is_empty:
             raise ArchiveError(
-                f"archive {self.root} holds stacks or tables of which {self.registry!r} knows nothing: `tomoe restore` "
-                "puts a backup's records there; or set $TOMOE_DATABASE right. Without a backup, make a new archive"
+                f"archive {self.root} holds stacks or tables of which registry {shown(self.registry.url)} knows "
+                "nothing: `tomoe restore` puts a backup's records there; or set $TOMOE_DATABASE right. Without a "
+                "backup, make a new archive"
             )
 
     def _migrate(self) -> None:
@@ -165,7 +167,7 @@ class Archive(Writing):
 
     def table(
         self, name: str, *, night: str | None = None, exposure_id: Ids = None, detector_id: Ids = None,
-        position: Any = None, radius: Any = None, columns: Sequence[str] | None = None,
+        position: Any = None, radius: Any = None, columns: str | Sequence[str] | None = None,
         all_versions: bool = False, limit: int | None = ROW_LIMIT,
     ) -> pa.Table:  # fmt: skip
         """Rows of one of the archive's tables, filtered; empty where there is nothing.
@@ -177,7 +179,7 @@ class Archive(Writing):
         night, exposure_id, detector_id, position, radius
             As in `search`. Rows with a position must lie within ``radius`` of it (3 arcsec if not given); others
             belong to a film that covers it.
-        columns : sequence of str, optional
+        columns : str or several, optional
             Only these columns.
         all_versions : bool
             Whether superseded reductions are read too.
@@ -329,9 +331,10 @@ class Archive(Writing):
         >>> point.row["table"], point.product["kind"], point.film["checksum"][:5]
         ('photometry', 'photometry', 'xxh3:')
         """
+        from tomoe_explore.archive.position import parse_whole
         from tomoe_explore.archive.tracing import trace
 
-        return trace(self.registry, self.root, id, None if frame is None else int(frame))
+        return trace(self.registry, self.root, id, None if frame is None else parse_whole("frame", frame))
 
     def replay(
         self, reduction_id: int, *, films: StrPath | Sequence[StrPath] = (), refcat: StrPath | None = None
@@ -366,9 +369,10 @@ class Archive(Writing):
         >>> archive.replay(archive.table("reductions")["reduction_id"][0].as_py()).identical
         True
         """
+        from tomoe_explore.archive.position import parse_whole
         from tomoe_explore.archive.replay import replay
 
-        return replay(self, int(reduction_id), films=films, refcat=refcat)
+        return replay(self, parse_whole("reduction_id", reduction_id), films=films, refcat=refcat)
 
     # --- showing ----------------------------------------------------------------------------------
     def __repr__(self) -> str:

@@ -47,7 +47,7 @@ def trace(registry: Registry, root: Path, id: int | str, frame: int | None = Non
     if frame is not None:
         raise ParameterError(f"frame {frame} goes with the id of a source or mover, got {text!r}")
     masters, parts = tables.masters, tables.parts
-    if text.startswith("stack-") and text.removeprefix("stack-").isdecimal():
+    if text.startswith("stack-") and text.removeprefix("stack-").isdecimal() and int(text[6:]) < 2**63:
         run = stack_row(registry, text)
         return _of_reduction(registry, run["reduction_id"], f"product {text}", product=_stack(run))
     found = registry.rows(sa.select(parts).where(parts.c.part_id == text))
@@ -101,7 +101,8 @@ def _of_row(registry: Registry, root: Path, number: int, frame: int | None) -> O
     if table is None:
         raise ParameterError(f"a {kind} has no row for each frame; ask for {number} without a frame")
     run = registry.rows(sa.select(tables.reductions).where(_c.reduction_id == reduction_id))[0]
-    arrow, this = schema.TABLES[table].arrow, Selection(reduction_id=(reduction_id,), **{f"{kind}_id": (number,)})
+    wanted: dict[str, Any] = {"reduction_id": (reduction_id,), f"{kind}_id": (number,)}
+    arrow, this = schema.TABLES[table].arrow, Selection(**wanted)
     parts = parts_of(registry, run) if run["status"] == "done" else []
     for file in (part for part in parts if part["kind"] == table):  # several where merged files meet
         found = read_rows([root / file["path"]], arrow, arrow.names, this)
