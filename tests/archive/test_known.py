@@ -18,7 +18,7 @@ from tomoe_explore.archive import Archive
         (errors.TruncatedFilmError("x"), True), (errors.CloudError("x"), True), (errors.PoorSolutionError("x"), True),
         (errors.NoReferenceStarsError("x"), True), (errors.ZeropointError("x"), True),
         (errors.NoMastersError("x"), False), (errors.ArchiveError("x"), False), (errors.RefcatError("x"), False),
-        (errors.FilmError("cannot be read"), False), (errors.WorkerDiedError("x"), False),
+        (errors.FilmError("cannot be read"), False), (errors.WorkerDiedError("x"), True),
         (FileNotFoundError(2, "the catalog's disk is not mounted"), False), (OSError(5, "Input/output error"), False),
         (MemoryError(), False),
     ],

@@ -15,6 +15,7 @@ from tomoe_explore.errors import (
     QualityError,
     RefcatEpochError,
     TomoeError,
+    WorkerDiedError,
     ZeropointError,
 )
 
@@ -22,7 +23,7 @@ from tomoe_explore.errors import (
 #: is mounted again, and who knows what an unexpected error was.
 OF_THE_FILM: tuple[type[TomoeError], ...] = (
     *FilmError.__subclasses__(), *QualityError.__subclasses__(), NoReferenceStarsError, RefcatEpochError,
-    AstrometryError, ZeropointError,
+    AstrometryError, ZeropointError, WorkerDiedError,
 )  # fmt: skip
 
 _CHUNK = 500  # every database takes so many values in one statement
