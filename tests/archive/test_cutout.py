@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,21 @@ def test_what_is_not_there(archive: Archive, film: Path) -> None:
         archive.film((20.0, -12.0), 357754)
     with pytest.raises(ParameterError, match="size_px"):
         archive.film((310.0, -12.0), 357754, size_px=0)
+    for wrong in (10**30, "x"):
+        with pytest.raises(ParameterError, match=f"exposure_id {wrong!r} is not understood; write a whole number"):
+            archive.film((310.0, -12.0), wrong)
+    for size in ("a", 10.5):
+        with pytest.raises(ParameterError, match="size_px"):
+            archive.film((310.0, -12.0), 357754, size_px=size)
     film.unlink()
     with pytest.raises(NotFoundError, match=f"is gone; it lay at {film}"):
         archive.film((310.0, -12.0), 357754)
+
+
+def test_a_film_is_known_by_its_content(archive: Archive, film: Path) -> None:
+    content, time = film.read_bytes(), film.stat().st_mtime_ns
+    os.utime(film, ns=(time, time + 10**9))  # touched
+    assert archive.film((310.0, -12.0), 357754, size_px=10).frames.shape == (2, 10, 10)
+    film.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # another one of the same size
+    with pytest.raises(NotFoundError, match="is gone, another film lies at its path now"):
+        archive.film((310.0, -12.0), 357754, size_px=10)

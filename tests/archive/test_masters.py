@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.archive.reductions import make_exposure, make_master
+from tomoe_explore import raw
 from tomoe_explore.archive import Archive
+from tomoe_explore.data import Master
 from tomoe_explore.errors import NoMastersError
 
 
@@ -57,3 +60,25 @@ def test_masters_are_kept_exactly_and_once(archive: Archive, tmp_path: Path, too
     (path,) = archive.search(product="dark")["path"]
     verified = subprocess.run([tool("fitsverify"), "-q", path], capture_output=True, text=True, check=False)
     assert verified.stdout.startswith("verification OK"), verified.stdout
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("other", ["0.1.0", "0.2.0"])
+def test_two_that_master_one_film_at_once(archive: Archive, monkeypatch: pytest.MonkeyPatch, other: str) -> None:
+    from tomoe_explore.archive import masters
+
+    master, real = make_master("dark"), masters.write_master
+
+    def overtaken(master: Master, path: Path, **about: Any) -> None:
+        """While one writes, another one comes and goes."""
+        monkeypatch.setattr(masters, "write_master", real)
+        real(master, path, **about)
+        archive.add_master(master, film_checksum="xxh3:1", code_version=other)
+
+    monkeypatch.setattr(masters, "write_master", overtaken)
+    assert archive.add_master(master, film_checksum="xxh3:1", code_version="0.1.0") == master.master_id
+    (found,) = archive.search(product="dark").to_dict("records")
+    assert raw.checksum(found["path"]) == found["checksum"]
+    assert archive.table("masters")["code_version"].to_pylist() == [other]
+    np.testing.assert_array_equal(archive.find_masters(make_exposure()).dark.pixels, master.pixels)
+    assert not list(archive.layout.staging("").iterdir())

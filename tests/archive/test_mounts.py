@@ -31,6 +31,12 @@ def test_file_system(path: str, expected: str) -> None:
     assert mounts.file_system(Path(path), TABLE) == expected
 
 
+@pytest.mark.parametrize("kind", ["fuse.ceph-fuse", "fuse.juicefs", "fuse.gcsfuse", "lustre", "9p"])
+def test_network_file_systems(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mounts, "mount_table", lambda: f"{TABLE}remote /nowhere {kind} rw 0 0\n")
+    assert mounts.network_file_system("sqlite:////nowhere/registry.sqlite") == kind
+
+
 def test_without_a_mount_table() -> None:
     assert mounts.file_system(Path("/data"), "") == ""
 

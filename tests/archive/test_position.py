@@ -39,6 +39,10 @@ def test_usual_forms(text: str) -> None:
         TARGET.galactic,
         (310.05125, -12.0013888889),
         [310.05125 * u.deg, -12.0013888889 * u.deg],
+        (20.67008333333 * u.hourangle, -12.0013888889 * u.deg),
+        (TARGET.ra.to(u.rad), TARGET.dec.to(u.rad)),
+        (TARGET.ra, TARGET.dec),
+        (310.05125, -12.0013888889) * u.deg,
         np.array([310.05125, -12.0013888889]),
     ],
 )
@@ -51,7 +55,7 @@ def test_objects(value: Any) -> None:
     "value",
     ["M31", "Barnard's star", "20 40", "20 40 61 -12 00 05", "310 -95", "400 10", "nan nan", "",
       "1 2 3", (1.0,), 7, None,
-     (float("nan"), 0.0), SkyCoord([1, 2], [3, 4], unit="deg"), "20 40 12.3 -12 75 05"],
+     (float("nan"), 0.0), (310.0 * u.m, -12.0 * u.m), SkyCoord([1, 2], [3, 4], unit="deg"), "20 40 12.3 -12 75 05"],
 )  # fmt: skip
 def test_what_is_no_position(value: Any) -> None:
     if value == "20 40":  # two numbers are degrees
@@ -106,7 +110,9 @@ def test_nights_and_ids() -> None:
     for wrong in ("2020-8-14", "20200814", "2020-02-30", "2020-08-15:2020-08-14", "tonight", "2020-08-14:x"):
         with pytest.raises(ParameterError, match="night"):
             parse_nights(wrong)
-    assert parse_ids("exposure_id", (1, "2", np.int64(3))) == [1, 2, 3]
-    for wrong_id in ("x", 1.5, [], [None]):
+    assert parse_ids("exposure_id", (1, "2", np.int64(3), 4.0)) == [1, 2, 3, 4]
+    assert parse_ids("exposure_id", np.array(112)) == [112]
+    assert parse_ids("exposure_id", []) == []
+    for wrong_id in ("x", 1.5, [None], np.float32(112.5), float("inf"), float("nan"), 10**30, "1" * 30, ["1.5"]):
         with pytest.raises(ParameterError, match="exposure_id"):
             parse_ids("exposure_id", wrong_id)

@@ -6,14 +6,16 @@ import json
 import re
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from prov.model import ProvDocument
 
-from tests.archive.reductions import make_exposure, make_film, make_master, reduce_film
+from tests.archive.reductions import make_exposure, make_film, make_master, make_stack, reduce_film
 from tomoe_explore.archive import Archive
 from tomoe_explore.archive.provenance_drawing import layout
 from tomoe_explore.archive.provenance_prov import NAMESPACE
 from tomoe_explore.errors import NotFoundError, ParameterError
+from tomoe_explore.operations.consolidate import consolidate
 
 
 @pytest.fixture
@@ -66,8 +68,32 @@ def test_wrong_frames(archive: Archive, chain: list[int]) -> None:
     for other in (chain[0], f"stack-{chain[0]}"):
         with pytest.raises(ParameterError, match="goes with the id of a source or mover"):
             archive.provenance(other, frame=1)
+    with pytest.raises(ParameterError, match="frame 'x' is not understood; write a whole number"):
+        archive.provenance(source_id, frame="x")
+    with pytest.raises(NotFoundError, match="nothing has the id 'stack-9999"):
+        archive.provenance("stack-" + "9" * 30)
     with pytest.raises(ParameterError, match="a streak has no row for each frame"):
         archive.provenance(chain[2] * 100_000 + 95_000, frame=1)
+
+
+@pytest.mark.both_databases
+def test_a_film_where_merged_files_meet(archive: Archive, tmp_path: Path) -> None:
+    exposure, ra, dec = make_exposure(), [0.1, 359.9, 0.1, 359.9], [0.1, 0.1, -0.1, -0.1]
+    film = make_film(tmp_path, exposure)
+    for force in (False, True):
+        made = {"ra": ra, "dec": dec, "ref_id": [1, 2, 3, 4], "stack": make_stack(0.0, 0.0)}
+        this = reduce_film(archive, film, exposure, force=force, **made)
+    consolidate(archive, progress=False)
+    merged = set(archive.search(product="photometry")["product_id"])
+    assert len(merged) > 1
+    for row in archive.table("sources").to_pylist():
+        for frame, table in ((None, "sources"), (3, "photometry")):
+            file = archive.provenance(row["source_id"], frame=frame).product
+            assert file["kind"] == table
+            held = pq.read_table(archive.root / file["path"], columns=["source_id"])["source_id"].to_pylist()
+            assert row["source_id"] in held
+    steps = {(r["product_id"], r["revision_of"]) for r in archive.provenance(this).revisions}
+    assert {new for new, old in steps if old == "photometry-00357754-g001"} == merged
 
 
 def everything(archive: Archive, chain: list[int]) -> list[tuple[int | str, int | None]]:

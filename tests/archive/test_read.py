@@ -99,6 +99,10 @@ def test_columns(three: Archive) -> None:
     cone = three.table("photometry", columns=["flux"], position="310 -12", radius="3 arcsec")
     assert (cone.column_names, cone.num_rows) == (["flux"], 36)
     assert three.table("stacks", columns=["fwhm"])["fwhm"].to_pylist() == pytest.approx([3.0 * 1.189] * 3)
+    assert three.table("frames", columns="mjd").column_names == ["mjd"]
+    for name in ("photometry", "frames", "stacks", "exposures", "reductions", "masters"):
+        assert three.table(name, exposure_id=[]).num_rows == 0
+    assert three.search(detector_id=[]).empty
     mag = three.table("photometry", columns=["mag", "mag_err", "flux", "flux_err"])
     expected = 31.4 - 2.5 * np.log10(mag["flux"].to_numpy().astype(float)) - 0.114
     np.testing.assert_allclose(mag["mag"].to_numpy(), expected, atol=2e-3)

@@ -152,7 +152,7 @@ def test_a_server_that_restarts_in_a_transaction(on_server: Archive, postgres: S
             postgres.start()
             connection.execute(sa.insert(registry.refcats), _REFCAT | {"checksum": "xxh3:2"})
 
-    with pytest.raises(ArchiveError, match="the connection was lost, what this transaction wrote is undone: try again"):
+    with pytest.raises(ArchiveError, match="the connection was lost, this transaction is done whole or not at all"):
         write_on()
     assert on_server.registry.rows(sa.select(registry.refcats)) == []
     with on_server.registry.writing() as connection:
@@ -226,6 +226,33 @@ def test_a_damaged_file_says_what_to_do(archive: Archive) -> None:
     archive.layout.registry.write_bytes(b"no database at all" * 100)
     with pytest.raises(ArchiveError, match=r"not a database; the file is damaged: .*tomoe restore"):
         open_archive(archive.root).table("reductions")
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("form", ["sqlite:///{}", "sqlite+pysqlite:///{}"])
+def test_a_path_means_the_same_in_every_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    relative, absolute = Registry(form.format("x.sqlite")), Registry(form.format(tmp_path / "x.sqlite"))
+    assert relative.url == absolute.url == f"sqlite:///{tmp_path}/x.sqlite"
+    assert Registry(form.format("x.sqlite?timeout=5")).url == f"sqlite:///{tmp_path}/x.sqlite?timeout=5"
+    for gone in (relative, absolute):
+        with pytest.raises(ArchiveError, match=f"registry {tmp_path}/x.sqlite is gone"):
+            gone.revision()
+    assert not list(tmp_path.glob("x.sqlite"))
+
+
+@pytest.mark.sqlite_only
+def test_a_file_that_goes_and_comes_under_an_open_registry(archive: Archive, tmp_path: Path) -> None:
+    assert reduce_film(archive, make_film(tmp_path, make_exposure()), make_exposure())
+    saved = archive.backup(tmp_path / "registry.zip")
+    film = make_film(tmp_path, make_exposure(357755))
+    archive.layout.registry.unlink()
+    for ask in (lambda: archive.table("photometry"), lambda: archive.begin(make_exposure(357755), film)):
+        with pytest.raises(ArchiveError, match=r"registry.sqlite is gone"):
+            ask()
+    Archive(archive.root).restore(saved.path)  # in another process
+    assert reduce_film(archive, film, make_exposure(357755))
+    assert archive.table("photometry").num_rows == 72
 
 
 # --- search ---------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from tomoe_explore.archive import Archive
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.compare import compare_tables
-from tomoe_explore.errors import ArchiveError, NotFoundError, ReservedError
+from tomoe_explore.errors import ArchiveError, NotFoundError, ParameterError, ReservedError
 from tomoe_explore.operations.reduce import reduce
 from tomoe_explore.reduction.recipe import Parameters
 
@@ -62,6 +62,7 @@ def test_identical_and_the_archive_is_not_touched(archive: Archive) -> None:
     rows = archive.table("photometry")
     assert replay.compared["photometry"] == rows.num_rows * (rows.num_columns - 3)  # but for magnitudes and object_id
     assert replay.compared["frames"] > 0
+    assert replay.compared["record"] == 13
     assert "identical" in repr(replay)
     assert json.loads(json.dumps(replay.to_dict()))["identical"] is True
 
@@ -112,6 +113,21 @@ def test_a_tampered_stack_is_named(archive: Archive) -> None:
     assert columns["plane MASK"].n_different == 1
     assert columns["plane MASK"].largest == 2
     assert "MAGZP" in columns["header PRIMARY"].text
+
+
+def test_a_tampered_record_is_named(archive: Archive) -> None:
+    this = reduction_of(archive)
+    c = tables.reductions.c
+    with archive.registry.writing() as connection:
+        other = {"zeropoint": c.zeropoint + 0.5, "footprint": "POLYGON ICRS 1 2 3 4 5 6", "depth": None}
+        connection.execute(sa.update(tables.reductions).values(other))
+    replay = archive.replay(this)
+    assert not replay.identical
+    found = {d.column: d for d in replay.differences}
+    assert {d.product for d in replay.differences} == {"record"}
+    assert set(found) == {"zeropoint", "footprint", "depth"}
+    assert found["zeropoint"].largest == pytest.approx(0.5)
+    assert "None stored" in repr(found["depth"])
 
 
 def test_a_film_is_found_by_its_checksum(archive: Archive, night: Path, tmp_path: Path) -> None:
@@ -166,6 +182,9 @@ def test_other_code_is_told_but_is_no_difference(archive: Archive) -> None:
 def test_what_cannot_be_replayed(archive: Archive) -> None:
     with pytest.raises(NotFoundError, match="no reduction 12"):
         archive.replay(12)
+    for wrong in ("x", 10**30):
+        with pytest.raises(ParameterError, match=f"reduction_id {wrong!r} is not understood; write a whole number"):
+            archive.replay(wrong)
     with archive.registry.writing() as connection:
         connection.execute(sa.update(tables.reductions).values(status="failed"))
     this = archive.registry.rows(sa.select(tables.reductions.c.reduction_id))[0]["reduction_id"]

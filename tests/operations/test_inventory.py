@@ -143,6 +143,10 @@ def test_another_archives_registry_deletes_nothing(archive: Archive, tmp_path: P
     empty = Archive.create(tmp_path / "empty")
     shutil.copy(empty.layout.registry, archive.layout.registry)
     other = Archive(archive.root)
+    with pytest.raises(ArchiveError, match="is of another archive"):
+        delete_orphans(other)
+    shutil.copy(empty.layout.marker, archive.layout.marker)  # or an empty one of its own
+    before[str(archive.layout.marker)] = raw.checksum(archive.layout.marker)
     assert orphans(other)
     with pytest.raises(ArchiveError, match=r"only 0 have one: nothing is deleted.*TOMOE_DATABASE"):
         delete_orphans(other)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tomoe_explore.archive import reserve as _reserve
-from tomoe_explore.archive.layout import LAYOUT_VERSION, Layout
+from tomoe_explore.archive.database import shown
+from tomoe_explore.archive.layout import Layout
+from tomoe_explore.archive.marker import make_marker
 from tomoe_explore.archive.migration import REVISION
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.staging import clear_errors, make_directory
@@ -54,7 +56,8 @@ class Archive(Writing):
     def __init__(self, root: StrPath) -> None:
         self.root = Path(os.path.abspath(root))
         self.layout = Layout(self.root)
-        self.registry = Registry(os.environ.get("TOMOE_DATABASE") or f"sqlite:///{self.layout.registry}")
+        url = os.environ.get("TOMOE_DATABASE") or f"sqlite:///{self.layout.registry}"
+        self.registry = Registry(url, self.layout.marker)
 
     @classmethod
     def create(cls, path: StrPath) -> Archive:
@@ -65,25 +68,34 @@ class Archive(Writing):
         Raises
         ------
         ArchiveError
-            If the directory holds something else, or cannot be written.
+            If the directory holds something else, or cannot be written; if its registry is lost, or another archive's.
         """
         archive = cls(path)
         with clear_errors(archive.root):
             if archive.root.exists() and not archive.layout.marker.exists() and any(archive.root.iterdir()):
                 raise ArchiveError(f"{archive.root} is not empty and is no archive; choose a new directory")
             make_directory(archive.root)
-            if archive.layout.marker.exists():
+            # marked before the registry is made, so that a second try completes one that was killed between the two
+            new = make_marker(archive.layout.marker)
+            try:
+                archive._refuse_lost()
                 archive.registry.create()
                 archive._migrate()
-                return archive
-            # marked before the registry is made, so that a second try completes one that was killed between the two
-            archive.layout.marker.write_text(json.dumps({"layout": LAYOUT_VERSION, "made": _reserve.now()}) + "\n")
-            try:
-                archive.registry.create()
             except ArchiveError:
-                archive.layout.marker.unlink()
+                if new:
+                    archive.layout.marker.unlink()
                 raise
         return archive
+
+    def _refuse_lost(self) -> None:
+        """Refuse an empty registry where products lie: ids would begin anew, and files be written over."""
+        products = chain(self.root.glob("tables/*/*/*.parquet"), self.root.glob("stacks/*/*/*/*"))
+        if next(products, None) is not None and self.registry.is_empty:
+            raise ArchiveError(
+                f"archive {self.root} holds stacks or tables of which registry {shown(self.registry.url)} knows "
+                "nothing: `tomoe restore` puts a backup's records there; or set $TOMOE_DATABASE right. Without a "
+                "backup, make a new archive"
+            )
 
     def _migrate(self) -> None:
         """Bring the registry to the newest revision, after a backup; where it is, nothing is done."""
@@ -155,7 +167,7 @@ class Archive(Writing):
 
     def table(
         self, name: str, *, night: str | None = None, exposure_id: Ids = None, detector_id: Ids = None,
-        position: Any = None, radius: Any = None, columns: Sequence[str] | None = None,
+        position: Any = None, radius: Any = None, columns: str | Sequence[str] | None = None,
         all_versions: bool = False, limit: int | None = ROW_LIMIT,
     ) -> pa.Table:  # fmt: skip
         """Rows of one of the archive's tables, filtered; empty where there is nothing.
@@ -167,7 +179,7 @@ class Archive(Writing):
         night, exposure_id, detector_id, position, radius
             As in `search`. Rows with a position must lie within ``radius`` of it (3 arcsec if not given); others
             belong to a film that covers it.
-        columns : sequence of str, optional
+        columns : str or several, optional
             Only these columns.
         all_versions : bool
             Whether superseded reductions are read too.
@@ -319,9 +331,10 @@ class Archive(Writing):
         >>> point.row["table"], point.product["kind"], point.film["checksum"][:5]
         ('photometry', 'photometry', 'xxh3:')
         """
+        from tomoe_explore.archive.position import parse_whole
         from tomoe_explore.archive.tracing import trace
 
-        return trace(self.registry, self.root, id, None if frame is None else int(frame))
+        return trace(self.registry, self.root, id, None if frame is None else parse_whole("frame", frame))
 
     def replay(
         self, reduction_id: int, *, films: StrPath | Sequence[StrPath] = (), refcat: StrPath | None = None
@@ -356,9 +369,10 @@ class Archive(Writing):
         >>> archive.replay(archive.table("reductions")["reduction_id"][0].as_py()).identical
         True
         """
+        from tomoe_explore.archive.position import parse_whole
         from tomoe_explore.archive.replay import replay
 
-        return replay(self, int(reduction_id), films=films, refcat=refcat)
+        return replay(self, parse_whole("reduction_id", reduction_id), films=films, refcat=refcat)
 
     # --- showing ----------------------------------------------------------------------------------
     def __repr__(self) -> str:

@@ -34,6 +34,9 @@ from tomoe_explore.errors import ArchiveError
 #: Rows that are on their way at a time.
 CHUNK_ROWS = 5_000
 
+#: What a backup is restored to: all but whose registry it is.
+_RECORDS = [table for table in tables.metadata.sorted_tables if table is not tables.archive]
+
 _DATABASE, _ABOUT = "registry.sqlite", "backup.json"
 
 
@@ -142,7 +145,8 @@ def _pour(source: sa.Connection, target: sa.Connection, table: sa.Table) -> None
 
 def _count(database: Path) -> dict[str, int]:
     with _sqlite(database).connect() as connection:
-        names = [name for name in sa.inspect(connection).get_table_names() if name in tables.metadata.tables]
+        there = sa.inspect(connection).get_table_names()
+        names = [table.name for table in _RECORDS if table.name in there]
         return {name: int(connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() or 0) for name in names}
 
 
@@ -157,9 +161,9 @@ def restore(registry: Registry, root: Path, path: str | os.PathLike[str], *, for
             if not force:
                 _refuse_loss(about, saved, connection, registry)
                 _refuse_gone(about, saved, root)
-            for table in reversed(tables.metadata.sorted_tables):
+            for table in reversed(_RECORDS):
                 connection.execute(sa.delete(table))
-            for table in tables.metadata.sorted_tables:
+            for table in _RECORDS:
                 _pour(saved, connection, table)
         source.engine.dispose()
     return about
@@ -200,7 +204,7 @@ def _refuse_gone(about: Backup, saved: sa.Connection, root: Path) -> None:
 def _refuse_loss(about: Backup, saved: sa.Connection, connection: sa.Connection, registry: Registry) -> None:
     """Refuse where the registry has records that the backup has not."""
     lost = {}
-    for table in tables.metadata.sorted_tables:
+    for table in _RECORDS:
         (key,) = table.primary_key.columns
         known = sa.select(sa.func.count()).where(key.in_(sa.bindparam("keys", expanding=True)))
         held = n_known = 0

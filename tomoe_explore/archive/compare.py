@@ -30,7 +30,7 @@ class Difference:
     Attributes
     ----------
     product : str
-        Table, ``stack`` or ``recipe``.
+        Table, ``stack``, ``record`` (what the registry says of the stack) or ``recipe``.
     column : str
         Column of a table, or plane or header card of a stack; empty where the whole is meant.
     n_different, n_compared : int

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from tomoe_explore.archive import registry as tables
-from tomoe_explore.archive.position import parse_position
+from tomoe_explore.archive.position import parse_position, parse_whole
+from tomoe_explore.archive.reserve import identify
 from tomoe_explore.archive.search import Where, stack_rows
 from tomoe_explore.camera import NX, NY
 from tomoe_explore.errors import NotFoundError, ParameterError
@@ -57,10 +58,11 @@ class CutoutFilm:
 
 def cutout_film(archive: Archive, position: Any, exposure_id: int, size_px: int) -> CutoutFilm:
     """A cutout film; see `Archive.film`."""
+    size_px, exposure_id = parse_whole("size_px", size_px), parse_whole("exposure_id", exposure_id)
     if not 1 <= size_px <= NY:
         raise ParameterError(f"size_px must be 1 to {NY}, got {size_px}")
     ra, dec = parse_position(position)
-    where = Where(exposure_ids=(int(exposure_id),), cone=(ra, dec, 0.0))
+    where = Where(exposure_ids=(exposure_id,), cone=(ra, dec, 0.0))
     rows = stack_rows(archive.registry, where)
     if not rows:
         raise NotFoundError(
@@ -103,12 +105,14 @@ def _film_and_dark(archive: Archive, reduction_id: int) -> tuple[Film, Floats | 
         .where(reductions.reduction_id == reduction_id)
     )
     row = archive.registry.rows(query)[0]
-    path = Path(row["path"]) if row["path"] else None
-    if path is None or not path.exists() or path.stat().st_size != row["size"]:
-        where = f"; it lay at {path}" if path else ", another film lies at its path now"
-        raise NotFoundError(f"the raw film of reduction {reduction_id} is gone{where} ({row['film_checksum']})")
+    path, checksum = row["path"] and Path(row["path"]), row["film_checksum"]
+    there = bool(path) and path.exists()
+    # uncompressed films share their size: one with another time is read to know it
+    if not there or path.stat().st_size != row["size"] or identify(archive.registry, path).checksum != checksum:
+        where = f"; it lay at {path}" if path and not there else ", another film lies at its path now"
+        raise NotFoundError(f"the raw film of reduction {reduction_id} is gone{where} ({checksum})")
     dark = read_cached(archive.root / row["dark_path"]).pixels if row["dark_path"] else None
-    return raw.open_film(path), dark
+    return raw.open_film(path, checksum=checksum), dark
 
 
 def _cut(film: Film, dark: Floats | None, corner: tuple[int, int], size: int) -> Floats:

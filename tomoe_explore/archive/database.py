@@ -14,6 +14,7 @@ PostgreSQL
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -40,14 +41,20 @@ _STARTING = ("starting up", "shutting down", "in recovery mode")
 
 
 def normal_url(url: str) -> str:
-    """A URL as SQLAlchemy wants it: ``postgres://`` and ``postgresql://`` mean psycopg 3.
+    """One form of a URL: ``postgres://`` and ``postgresql://`` mean psycopg 3, an SQLite file's path is absolute.
 
     Examples
     --------
     >>> normal_url("postgresql://reader@db/tomoe")
     'postgresql+psycopg://reader@db/tomoe'
+    >>> normal_url("sqlite+pysqlite:////data/registry.sqlite")
+    'sqlite:////data/registry.sqlite'
     """
-    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
+    url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
+    url = re.sub(r"^sqlite\+pysqlite:", "sqlite:", url)
+    # else each process would look for it in its own working directory
+    relative = re.match(r"^sqlite:///(?!/|:memory:|file:)([^?]+)", url)
+    return f"sqlite:///{os.path.abspath(relative[1])}{url[relative.end() :]}" if relative else url
 
 
 def shown(url: str) -> str:
@@ -176,12 +183,12 @@ _ADVICE = (
     (r"locked|lock timeout", f"another process held it for more than {BUSY_TIMEOUT_S:.0f} s"),
     (r"unable to open", "does the archive exist, may this user write in it, and is space left on its disk?"),
     (r"no such (table|column)|(relation|column) .* does not exist", "its tables are missing or old: run `tomoe init`"),
-    (r"malformed|not a database|corrupt", "the file is damaged: move it away, `tomoe init`, `tomoe restore` a backup"),
+    (r"malformed|not a database|corrupt", "the file is damaged: move it away and `tomoe restore` a backup"),
     (r"disk is full|No space left", "no space is left there; nothing was written"),
 )  # fmt: skip
 
 
 def _advice(reason: str, error: sa.exc.DBAPIError) -> str:
     if error.connection_invalidated:
-        return "; the connection was lost, what this transaction wrote is undone: try again"
+        return "; the connection was lost, this transaction is done whole or not at all: try again"
     return next((f"; {advice}" for words, advice in _ADVICE if re.search(words, reason)), "")

@@ -8,9 +8,23 @@ import sqlalchemy as sa
 
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.registry import Registry
+from tomoe_explore.errors import (
+    AstrometryError,
+    FilmError,
+    NoReferenceStarsError,
+    QualityError,
+    RefcatEpochError,
+    TomoeError,
+    WorkerDiedError,
+    ZeropointError,
+)
 
-#: Failures that time may heal: calibrations come later, disks are emptied, processes are started again.
-PASSING = ("no-masters", "archive", "abandoned")
+#: Failures that are the film's, so that to try again is in vain. All others may pass: calibrations come later, a disk
+#: is mounted again, and who knows what an unexpected error was.
+OF_THE_FILM: tuple[type[TomoeError], ...] = (
+    *FilmError.__subclasses__(), *QualityError.__subclasses__(), NoReferenceStarsError, RefcatEpochError,
+    AstrometryError, ZeropointError, WorkerDiedError,
+)  # fmt: skip
 
 _CHUNK = 500  # every database takes so many values in one statement
 _films, _reductions = tables.films.c, tables.reductions.c
@@ -19,7 +33,7 @@ _SETTLED = sa.or_(
         _reductions.film_checksum == _films.film_checksum,
         sa.or_(
             _reductions.status == "done",
-            sa.and_(_reductions.status == "failed", _reductions.error_kind.not_in(PASSING)),
+            sa.and_(_reductions.status == "failed", _reductions.error_kind.in_({e.kind for e in OF_THE_FILM})),
         ),
     ),
     sa.exists().where(tables.masters.c.film_checksum == _films.film_checksum),

@@ -2,7 +2,7 @@
 
 ::
 
-    archive.json                                              says that this is an archive, and its layout's version
+    archive.json                                              says that this is an archive, of which layout, and its id
     registry.sqlite                                           what is there (unless $TOMOE_DATABASE says elsewhere)
     stacks/2020-08-14/00357754/v001/sTMQ1202008140035775412.fits
     tables/photometry/2020-08-14/photometry-00357754-g001.parquet    one exposure; a new generation for each change

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
+from tomoe_explore import raw
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.layout import Layout
 from tomoe_explore.archive.master_file import read_master, write_master
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.reserve import FilmFile, finite, now, record_exposure, record_film
-from tomoe_explore.archive.staging import staging_of
+from tomoe_explore.archive.staging import clear_errors, make_directory, sync
+from tomoe_explore.archive.swap import Swap
 from tomoe_explore.camera import dark_current
 from tomoe_explore.data import Exposure, Master, Masters
 from tomoe_explore.errors import NoMastersError
@@ -24,6 +26,7 @@ from tomoe_explore.limits import LIMITS, Limits
 #: A record of the registry's ``masters``: a mapping, though not by its type.
 Row = Any
 
+_KNOWN = sa.select(tables.masters.c.master_id).where(tables.masters.c.master_id == sa.bindparam("this"))
 _OF_DETECTOR = sa.select(tables.masters).where(tables.masters.c.detector_id == sa.bindparam("detector"))
 
 #: Darks within so many days of each other are of one night and ought to agree.
@@ -38,32 +41,46 @@ def add_master(
 ) -> str:
     """Store a master; see `Archive.add_master`."""
     exposure = master.exposure
-    table = tables.masters
-    if registry.rows(sa.select(table.c.master_id).where(table.c.master_id == master.master_id)):
+    if registry.rows(_KNOWN, this=master.master_id):
         return master.master_id
-    path = layout.master(exposure.night, master.master_id)
-    with staging_of(layout, master.master_id) as staging:
-        writer = partial(write_master, master, film_checksum=film.checksum, dark_id=dark_id, code_version=code_version)
-        file = staging.write(path, writer)
-        staging.publish()
-    row = {
-        "master_id": master.master_id, "kind": master.kind, "path": path.as_posix(),
-        "exposure_id": exposure.exposure_id, "detector_id": exposure.detector_id, "night": exposure.night,
+    swap = Swap.begin(layout)
+    try:
+        staged, path = swap.directory / f"{master.master_id}.fits", layout.master(exposure.night, master.master_id)
+        with clear_errors(layout.root):
+            write_master(master, staged, film_checksum=film.checksum, dark_id=dark_id, code_version=code_version)
+            sync(staged)
+            written = {"checksum": raw.checksum(staged), "bytes": staged.stat().st_size}
+            make_directory(layout.root / path.parent)
+        row = {
+            "path": path.as_posix(), "film_checksum": film.checksum, "dark_id": dark_id, "code_version": code_version,
+            **_described(master), **written,
+        }  # fmt: skip
+        with registry.writing() as connection:
+            record_exposure(connection, exposure)
+            if film.path:
+                record_film(connection, exposure, film)
+            if connection.execute(_KNOWN, {"this": master.master_id}).first() is None:
+                # put in place where nobody else can: of two that write one master, the file is his whose record it is
+                with clear_errors(layout.root):
+                    staged.replace(layout.root / path)
+                    sync((layout.root / path).parent)
+                connection.execute(sa.insert(tables.masters).values(**row))
+    finally:
+        swap.end()
+    return master.master_id
+
+
+def _described(master: Master) -> dict[str, Any]:
+    """What the registry says of a master."""
+    exposure = master.exposure
+    return {
+        "master_id": master.master_id, "kind": master.kind, "exposure_id": exposure.exposure_id,
+        "detector_id": exposure.detector_id, "night": exposure.night,
         "mjd": float(exposure.mid_times((exposure.n_frames - 1) / 2, 0)), "n_frames": exposure.n_frames,
         "exptime": exposure.n_frames * exposure.exptime1_s, "exptime1": exposure.exptime1_s,
         "temperature": finite(exposure.temperature_k), "gain": exposure.gain_mode.gain,
-        "gain_mode": exposure.gain_mode.name, "level": float(master.level), "rms": float(master.rms),
-        "created": now(), "code_version": code_version, "film_checksum": film.checksum, "dark_id": dark_id,
-        "checksum": file.checksum, "bytes": file.bytes,
+        "gain_mode": exposure.gain_mode.name, "level": float(master.level), "rms": float(master.rms), "created": now(),
     }  # fmt: skip
-    with registry.writing() as connection:
-        record_exposure(connection, exposure)
-        if film.path:
-            record_film(connection, exposure, film)
-        known = connection.execute(sa.select(table.c.master_id).where(table.c.master_id == master.master_id)).first()
-        if known is None:
-            connection.execute(sa.insert(table).values(**row))
-    return master.master_id
 
 
 def find_masters(registry: Registry, layout: Layout, exposure: Exposure, limits: Limits = LIMITS) -> Masters:

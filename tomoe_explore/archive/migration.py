@@ -12,10 +12,13 @@ from pathlib import Path
 import sqlalchemy as sa
 
 #: The revision that this code reads and writes.
-REVISION = "0004"
+REVISION = "0005"
 
 #: Older ones cannot be read: a film was more than one record.
 OLDEST_READ = "0004"
+
+#: The first that says which archive it is of.
+WITH_ID = "0005"
 
 #: Registries from before there were revisions are of this one.
 FIRST = "0001"

@@ -11,7 +11,7 @@ from tomoe_explore.errors import ArchiveError
 #: File systems whose locks do not hold between machines, by the name that the mount table gives them.
 NETWORK = (
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "ceph", "beegfs", "afs", "9p", "fuse.sshfs",
-    "fuse.glusterfs", "fuse.ceph", "fuse.s3fs", "fuse.rclone",
+    "fuse.glusterfs", "fuse.ceph", "fuse.ceph-fuse", "fuse.s3fs", "fuse.rclone", "fuse.juicefs", "fuse.gcsfuse",
 )  # fmt: skip
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from tomoe_explore.archive.archive import Archive
 from tomoe_explore.archive.layout import LAYOUT_VERSION
+from tomoe_explore.archive.marker import read_marker
 from tomoe_explore.errors import ArchiveError
 
 
@@ -31,12 +31,7 @@ def open_archive(path: str | os.PathLike[str] | None = None) -> Archive:
     True
     """
     archive = Archive(path or os.environ.get("TOMOE_ARCHIVE") or "archive")
-    try:
-        layout = json.loads(archive.layout.marker.read_text())["layout"]
-    except (FileNotFoundError, NotADirectoryError):
-        raise ArchiveError(f"no archive at {archive.root}: `tomoe init` makes one") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArchiveError(f"archive {archive.root}: {archive.layout.marker.name} cannot be read: {error}") from None
+    layout = read_marker(archive.layout.marker)["layout"]
     if layout > LAYOUT_VERSION:
         raise ArchiveError(f"archive {archive.root} has layout {layout}, this version knows {LAYOUT_VERSION}: update")
     return archive

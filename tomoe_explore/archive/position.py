@@ -15,6 +15,10 @@ _POSITION_FORMS = (
 )
 _NUMBER = r"\d+(?:\.\d*)?|\.\d+"
 _COORDINATE = re.compile(rf"^\s*({_NUMBER})\D*?(?:[\s:hmd°'′]+({_NUMBER}))?(?:[\s:m'′]+({_NUMBER}))?[\s:sd\"″°m'′h]*$")
+
+#: An id is a 64-bit integer.
+_LARGEST = 2**63 - 1
+
 _ARCSEC = {
     "arcsec": 1.0, "arcsecond": 1.0, "arcseconds": 1.0, "as": 1.0, "s": 1.0, '"': 1.0, "″": 1.0, "''": 1.0,
     "arcmin": 60.0, "arcminute": 60.0, "arcminutes": 60.0, "am": 60.0, "'": 60.0, "′": 60.0,
@@ -27,7 +31,7 @@ def parse_position(position: Any) -> tuple[float, float]:
 
     Parameters
     ----------
-    position : str, SkyCoord, or pair of float (deg)
+    position : str, SkyCoord, or pair of float (deg) or Quantity
         Two numbers are degrees; sexagesimal right ascensions are hours.
 
     Raises
@@ -48,8 +52,8 @@ def parse_position(position: Any) -> tuple[float, float]:
         ra, dec = _from_skycoord(position)
     else:
         try:
-            ra, dec = (float(getattr(value, "value", value)) for value in position)
-        except (TypeError, ValueError):
+            ra, dec = (float(v.to_value("deg") if hasattr(v, "to_value") else v) for v in position)
+        except (TypeError, ValueError):  # astropy's UnitConversionError is both
             raise ParameterError(f"position {position!r} is not understood; write {_POSITION_FORMS}") from None
     if not (-360.0 <= ra <= 360.0 and -90.0 <= dec <= 90.0):
         raise ParameterError(
@@ -174,8 +178,31 @@ def parse_nights(night: Any) -> tuple[str, str]:
     return nights
 
 
+def parse_whole(name: str, value: Any) -> int:
+    """A whole number.
+
+    Raises
+    ------
+    ParameterError
+        If it is none, or larger than any that the archive holds.
+
+    Examples
+    --------
+    >>> parse_whole("exposure_id", "357754"), parse_whole("frame", 3.0)
+    (357754, 3)
+    """
+    try:
+        number = int(value)
+        whole = isinstance(value, str) or bool(number == value)
+    except (TypeError, ValueError, OverflowError):
+        number, whole = 0, False
+    if not whole or abs(number) > _LARGEST:
+        raise ParameterError(f"{name} {value!r} is not understood; write a whole number, at most {_LARGEST}")
+    return number
+
+
 def parse_ids(name: str, value: Any) -> list[int]:
-    """One whole number or several.
+    """One whole number or several; of none nothing is found.
 
     Raises
     ------
@@ -184,14 +211,8 @@ def parse_ids(name: str, value: Any) -> list[int]:
 
     Examples
     --------
-    >>> parse_ids("detector_id", "112")
-    [112]
+    >>> parse_ids("detector_id", "112"), parse_ids("detector_id", [111, 112])
+    ([112], [111, 112])
     """
-    values = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
-    try:
-        ids = [int(v) for v in values]
-    except (TypeError, ValueError):
-        ids = []
-    if not ids or any(isinstance(v, float) and v != int(v) for v in values):
-        raise ParameterError(f"{name} {value!r} is not understood; write a whole number or a list of them")
-    return ids
+    several = not isinstance(value, str) and getattr(value, "shape", None) != () and hasattr(value, "__iter__")
+    return [parse_whole(name, v) for v in (value if several else [value])]

@@ -6,9 +6,12 @@ A change of the tables needs a migration; see ``migration.py``. How the database
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 from weakref import finalize
 
@@ -17,7 +20,8 @@ from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, In
 
 from tomoe_explore.archive.database import clear_errors, make_engine, normal_url, shown, transaction
 from tomoe_explore.archive.layout import PART_TABLES
-from tomoe_explore.archive.migration import OLDEST_READ, REVISION, STAMPED, revision_of, stamp, upgrade
+from tomoe_explore.archive.marker import id_of, set_id
+from tomoe_explore.archive.migration import OLDEST_READ, REVISION, STAMPED, WITH_ID, revision_of, stamp, upgrade
 from tomoe_explore.archive.mounts import refuse_network
 from tomoe_explore.errors import ArchiveError
 
@@ -37,6 +41,7 @@ class _Number(sa.types.TypeDecorator[float]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> float | None:
+        """A value on its way into the database."""
         return None if value is None or value != value else float(value)
 
 
@@ -167,6 +172,11 @@ jobs = sa.Table(
 )  # fmt: skip
 
 
+#: Which archive the registry is of: one row, the id that ``archive.json`` has. It is in no backup's rows.
+archive = sa.Table("archive", metadata, _text("archive_id", primary_key=True))
+_ARCHIVE_ID = sa.select(archive.c.archive_id)
+
+
 class Registry:
     """Connections to the registry, opened when first needed and anew in each process.
 
@@ -174,11 +184,14 @@ class Registry:
     ----------
     url : str
         SQLAlchemy URL, e.g. ``sqlite:////data/archive/registry.sqlite`` or ``postgresql+psycopg://tomoe@db/tomoe``.
+    marker : Path, optional
+        The ``archive.json`` of the archive that it must be of.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = normal_url(url)
+    def __init__(self, url: str, marker: Path | None = None) -> None:
+        self.url, self.marker = normal_url(url), marker
         self._engine: sa.Engine | None = None
+        self._file_id: tuple[int, int] | None = None
         self._pid = 0
         self._may_write = False
         self._revision: str | None = None
@@ -187,46 +200,82 @@ class Registry:
     def __repr__(self) -> str:
         return f"Registry({shown(self.url)!r})"
 
-    def __getstate__(self) -> dict[str, str]:
-        return {"url": self.url}
+    def __getstate__(self) -> dict[str, Any]:
+        return {"url": self.url, "marker": self.marker}
 
-    def __setstate__(self, state: Mapping[str, str]) -> None:
-        self.__init__(state["url"])  # type: ignore[misc]
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
 
     @property
     def engine(self) -> sa.Engine:
-        """The engine of this process: a connection must not cross a fork."""
-        if self._engine is None or self._pid != os.getpid():
-            self._check_file()
-            self._open()
-        assert self._engine is not None
+        """The engine of this process, and of the file that lies there now: a connection must not cross a fork."""
+        file_id = self._look_at_file()
+        if self._engine is None or self._pid != os.getpid() or file_id != self._file_id:
+            self._engine, self._pid, self._revision = make_engine(self.url), os.getpid(), None
+            self._file_id = file_id
+            finalize(self, _close, self._engine, self._pid)
         return self._engine
 
-    def _open(self) -> None:
-        self._engine, self._pid, self._revision = make_engine(self.url), os.getpid(), None
-        finalize(self, _close, self._engine, self._pid)
-
-    @property
+    @cached_property
     def file(self) -> str | None:
         """The SQLite file; None for a server, or a database in memory."""
         file = sa.make_url(self.url).database if self.url.startswith("sqlite:") else None
         return file if file and not file.startswith((":", "file:")) else None
 
-    def _check_file(self) -> None:
-        """Refuse a SQLite file that is gone: to connect would make an empty one in its place."""
-        if self.file and not os.path.exists(self.file):
-            raise ArchiveError(f"registry {self.file} is gone: restore it from a backup, or set $TOMOE_DATABASE right")
+    def _look_at_file(self) -> tuple[int, int] | None:
+        """Which file a SQLite registry is: not one that is gone, to connect would make an empty one in its place."""
+        if not self.file:
+            return None
+        try:
+            stat = os.stat(self.file)
+        except OSError as error:
+            advice = "`tomoe restore` a backup, or set $TOMOE_DATABASE right"
+            raise ArchiveError(f"registry {self.file} is gone ({error.strerror}): {advice}") from None
+        return stat.st_dev, stat.st_ino
 
     # --- revisions --------------------------------------------------------------------------------
     def create(self) -> None:
         """Make the tables, of the newest revision, where there are none."""
         refuse_network(self.url)
-        if self._engine is None:
-            self._open()
-        with self._transaction(writes=True) as connection:
-            if revision_of(connection) is None:
-                metadata.create_all(connection)
-                stamp(connection)
+        engine = make_engine(self.url)
+        try:
+            with clear_errors(self.url), transaction(engine, writes=True) as connection:
+                if revision_of(connection) is None:
+                    metadata.create_all(connection)
+                    stamp(connection)
+                if revision_of(connection) == REVISION:
+                    self._adopt(connection)
+        finally:
+            engine.dispose()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is not there, has no tables, or knows no exposure."""
+        if (self.file and not os.path.exists(self.file)) or self.revision() is None:
+            return True
+        with self.reading(any_revision=True) as connection:
+            return connection.execute(sa.select(exposures.c.exposure_id).limit(1)).first() is None
+
+    def _adopt(self, connection: sa.Connection) -> None:
+        """Enter whose registry it is, here and in ``archive.json``; under the lock, so that both say the same."""
+        if self.marker is None:
+            return
+        self._refuse_another(connection)
+        found = connection.execute(_ARCHIVE_ID).scalar()
+        archive_id = found or id_of(self.marker) or secrets.token_hex(8)
+        if found is None:
+            connection.execute(sa.insert(archive).values(archive_id=archive_id))
+        if id_of(self.marker) is None:
+            set_id(self.marker, archive_id)
+
+    def _refuse_another(self, connection: sa.Connection) -> None:
+        """Refuse the registry of another archive."""
+        found = connection.execute(_ARCHIVE_ID).scalar()
+        if self.marker is not None and found is not None and found != (mine := id_of(self.marker)):
+            raise ArchiveError(
+                f"registry {shown(self.url)} is of another archive: its id is {found}, {self.marker} says "
+                f"{mine or 'none'}. Set $TOMOE_DATABASE to a database of this archive's own"
+            )
 
     def revision(self) -> str | None:
         """The revision of its tables; None where there are none."""
@@ -239,11 +288,12 @@ class Registry:
         Raises
         ------
         ArchiveError
-            If they are of a later revision, or there are none.
+            If they are of a later revision, there are none, or they are another archive's.
         """
         with self._transaction(writes=True) as connection:
             if self._known(connection) != REVISION:
                 upgrade(connection)
+            self._adopt(connection)
         self._revision = REVISION
 
     def _known(self, connection: sa.Connection) -> str:
@@ -252,16 +302,16 @@ class Registry:
         Raises
         ------
         ArchiveError
-            If it is a later one, or there are no tables.
+            If it is a later one, or there are no tables, or they are another archive's.
         """
         found = revision_of(connection)
         if found is None:
             raise ArchiveError(f"registry {shown(self.url)} has no tables: run `tomoe init`")
         if found > REVISION:
-            raise ArchiveError(
-                f"registry {shown(self.url)} is of revision {found}, this version knows {REVISION}: "
-                "update tomoe_explore"
-            )
+            known = f"this version knows {REVISION}: update tomoe_explore"
+            raise ArchiveError(f"registry {shown(self.url)} is of revision {found}, {known}")
+        if found >= WITH_ID:
+            self._refuse_another(connection)
         return found
 
     # --- transactions -----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.compare import Difference, compare_stacks, compare_tables
 from tomoe_explore.archive.layout import PART_TABLES
 from tomoe_explore.archive.rows import rows_of
+from tomoe_explore.archive.stage import of_stack
 from tomoe_explore.data import Masters, Provenance, Reduction
 from tomoe_explore.environment import code, environment
 from tomoe_explore.errors import ArchiveError, NotFoundError, TomoeError
@@ -40,7 +41,7 @@ class Replay:
     changed : tuple of str
         Code and libraries that are others now than recorded. They explain a difference, they are none.
     compared : mapping
-        Values compared, by table or ``stack``.
+        Values compared, by table, ``stack``, or ``record``: what the registry says of the stack.
 
     Examples
     --------
@@ -57,7 +58,7 @@ class Replay:
 
     @property
     def identical(self) -> bool:
-        """Whether it ran, and every value of every table and every pixel of the stack came out as stored."""
+        """Whether it ran, and every value of every table and record and every pixel came out as stored."""
         return not self.gone and not self.differences and bool(self.compared)
 
     def to_dict(self) -> dict[str, Any]:
@@ -233,7 +234,14 @@ def _compare(archive: Archive, run: sa.RowMapping, again: Reduction) -> tuple[li
         found, n_values = compare_stacks(archive.root / run["path"], Path(directory, "stack.fits"))
     differences += found
     compared |= {"stack": n_values} if n_values else {}
-    return differences, compared
+    record = of_stack(again)
+    differences += [_in_record(name, run[name], value) for name, value in record.items() if run[name] != value]
+    return differences, compared | {"record": len(record)}
+
+
+def _in_record(name: str, stored: Any, now: Any) -> Difference:
+    gap = abs(stored - now) if isinstance(stored, float) and isinstance(now, float) else None
+    return Difference("record", name, 1, 1, gap, "" if gap is not None else f"{stored!r} stored, {now!r} now")
 
 
 def _provenance(run: sa.RowMapping) -> Provenance:

@@ -262,7 +262,9 @@ def _kinds(product: str | Sequence[str] | None) -> list[str]:
     """Kinds of product from names in the singular or plural."""
     if product is None or not product:
         return list(PRODUCTS)
-    names = product.split(",") if isinstance(product, str) else list(product)
+    names = product.split(",") if isinstance(product, str) else product
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise ParameterError(f"product must be a kind or a list of kinds, got {product!r}")
     kinds = []
     for name in (n.strip() for n in names):
         forms = [kind for kind in PRODUCTS if name in (kind, f"{kind}s", kind.removesuffix("s"))]
@@ -314,8 +316,10 @@ def stack_row(registry: Registry, product_id: str | int) -> sa.RowMapping:
     """
     number = str(product_id).removeprefix("stack-")
     r = tables.reductions.c
-    rows = number.isdecimal() and registry.rows(
-        sa.select(tables.reductions).where(r.reduction_id == int(number), r.status == "done")
+    rows = (
+        number.isdecimal()
+        and int(number) < 2**63
+        and registry.rows(sa.select(tables.reductions).where(r.reduction_id == int(number), r.status == "done"))
     )
     if not rows:
         raise NotFoundError(f"no stack {product_id!r} in the archive; archive.search(product='stack') lists them")

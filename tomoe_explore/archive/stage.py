@@ -93,7 +93,7 @@ def stage(registry: Registry, layout: Layout, reduction: Reduction, provenance: 
     record = {
         "dark_id": provenance.dark_id, "flat_id": provenance.flat_id, "refcat": provenance.refcat,
         "refcat_checksum": provenance.refcat_checksum, "settings": settings["checksum"],
-        "path": layout.stack(place).as_posix(), **written, **_center(reduction), **_measures(reduction),
+        "path": layout.stack(place).as_posix(), **written, **of_stack(reduction),
         **{f"n_{name}": reduction.tables[name].num_rows if name in reduction.tables else 0 for name in PART_TABLES},
     }  # fmt: skip
     return Staged(place, started, record, settings)
@@ -127,6 +127,11 @@ def _settings(provenance: Provenance) -> Row:
 
 def _json(values: Mapping[str, object]) -> str:
     return json.dumps(dict(values), sort_keys=True, default=str)
+
+
+def of_stack(reduction: Reduction) -> Row:
+    """What the registry says of a reduction's stack: centre, outline, time, and what was measured."""
+    return {**_center(reduction), **_measures(reduction)}
 
 
 def _center(reduction: Reduction) -> Row:

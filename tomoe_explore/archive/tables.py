@@ -55,11 +55,12 @@ def schema_of(name: str) -> pa.Schema:
 
 
 def read(
-    registry: Registry, root: Path, name: str, where: Where, *, columns: Sequence[str] | None = None,
+    registry: Registry, root: Path, name: str, where: Where, *, columns: str | Sequence[str] | None = None,
     all_versions: bool = False, limit: int | None = None,
 ) -> pa.Table:  # fmt: skip
     """Rows of a table; see `Archive.table`."""
     valid = columns_of(name)
+    columns = [columns] if isinstance(columns, str) else columns
     wrong = [c for c in columns or () if c not in valid]
     if wrong:
         raise ParameterError(f"table {name!r} has no columns {', '.join(wrong)}; it has {', '.join(valid)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tomoe_explore.archive.layout import stack_product_id
 from tomoe_explore.archive.provenance import Origin
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.row_groups import Selection, read_rows
-from tomoe_explore.archive.rows import parts_of, rows_of
+from tomoe_explore.archive.rows import parts_of
 from tomoe_explore.archive.search import stack_row
 from tomoe_explore.errors import NotFoundError, ParameterError
 from tomoe_explore.ids import Member, member_kind
@@ -47,7 +47,7 @@ def trace(registry: Registry, root: Path, id: int | str, frame: int | None = Non
     if frame is not None:
         raise ParameterError(f"frame {frame} goes with the id of a source or mover, got {text!r}")
     masters, parts = tables.masters, tables.parts
-    if text.startswith("stack-") and text.removeprefix("stack-").isdecimal():
+    if text.startswith("stack-") and text.removeprefix("stack-").isdecimal() and int(text[6:]) < 2**63:
         run = stack_row(registry, text)
         return _of_reduction(registry, run["reduction_id"], f"product {text}", product=_stack(run))
     found = registry.rows(sa.select(parts).where(parts.c.part_id == text))
@@ -101,14 +101,17 @@ def _of_row(registry: Registry, root: Path, number: int, frame: int | None) -> O
     if table is None:
         raise ParameterError(f"a {kind} has no row for each frame; ask for {number} without a frame")
     run = registry.rows(sa.select(tables.reductions).where(_c.reduction_id == reduction_id))[0]
-    rows = rows_of(registry, root, table, run, **{f"{kind}_id": number}) if run["status"] == "done" else None
-    found = rows.filter(pc.field("frame") == frame) if rows is not None and frame is not None else rows
-    if found is None or not found.num_rows:
-        of_frame = "" if frame is None else f" with a row of frame {frame}"
-        raise NotFoundError(f"reduction {reduction_id} has no {kind} {number}{of_frame}")
-    asked = f"{kind} {number}" + ("" if frame is None else f", frame {frame}")
-    file = next(part for part in parts_of(registry, run) if part["kind"] == table)
-    return _of_reduction(registry, reduction_id, asked, product=_part(file), row=_row(found, table))
+    wanted: dict[str, Any] = {"reduction_id": (reduction_id,), f"{kind}_id": (number,)}
+    arrow, this = schema.TABLES[table].arrow, Selection(**wanted)
+    parts = parts_of(registry, run) if run["status"] == "done" else []
+    for file in (part for part in parts if part["kind"] == table):  # several where merged files meet
+        found = read_rows([root / file["path"]], arrow, arrow.names, this)
+        found = found if frame is None else found.filter(pc.field("frame") == frame)
+        if found.num_rows:
+            asked = f"{kind} {number}" + ("" if frame is None else f", frame {frame}")
+            return _of_reduction(registry, reduction_id, asked, product=_part(file), row=_row(found, table))
+    of_frame = "" if frame is None else f" with a row of frame {frame}"
+    raise NotFoundError(f"reduction {reduction_id} has no {kind} {number}{of_frame}")
 
 
 def _row(rows: pa.Table, table: str) -> Plain:
@@ -189,13 +192,11 @@ def _chain(registry: Registry, reduction_id: int) -> tuple[list[int], list[int]]
 
 def _revisions(files: Mapping[int, list[Plain]], chain: list[int]) -> list[Plain]:
     """Which files took the place of which, of the same kind, along a chain of reductions."""
-    there = {(file["kind"], this): file["product_id"] for this, of_run in files.items() for file in of_run}
-    kinds = sorted({kind for kind, _ in there})
-    steps = [(kind, old, new) for kind in kinds for old, new in pairwise(chain)]
     return [
-        {"product_id": there[kind, new], "revision_of": there[kind, old]}
-        for kind, old, new in steps
-        if (kind, old) in there and (kind, new) in there
+        {"product_id": successor["product_id"], "revision_of": file["product_id"]}
+        for old, new in pairwise(chain)
+        for file, successor in product(files.get(old, ()), files.get(new, ()))
+        if file["kind"] == successor["kind"]
     ]
 
 

@@ -140,7 +140,7 @@ class Writing:
         return _reserve.reduction_of(self.registry, _reserve.identify(self.registry, path).checksum)
 
     def settled(self, files: Sequence[tuple[str, int, int]]) -> set[str]:
-        """Paths of the films that need no more work: reduced, mastered, or failed for a reason that stays.
+        """Paths of the films that need no more work: reduced, mastered, or failed for a reason of their own.
 
         Parameters
         ----------
