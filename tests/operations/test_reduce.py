@@ -157,6 +157,24 @@ def test_a_film_waits_for_its_flat_that_the_archive_could_not_take(
     assert same_rows(archive, first_run[0])
 
 
+def test_ctrl_c_in_compiled_code_ends_the_run(
+    small_night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As numba passes it on."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise SystemError("CPUDispatcher returned a result with an exception set") from error
+
+    archive = Archive.create(tmp_path / "archive")
+    monkeypatch.setattr(film_module, "reduce_film", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        reduce(small_night, archive, small_night / "refcat.parquet", progress=False)
+    assert "failed" not in archive.table("reductions", all_versions=True)["status"].to_pylist()
+
+
 def test_an_interrupted_cell_can_be_run_again(
     small_night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

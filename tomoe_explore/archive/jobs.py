@@ -106,8 +106,6 @@ def _is_alive(record: JobRecord) -> bool:
     silent_s = (datetime.now(UTC) - datetime.fromisoformat(record.heartbeat)).total_seconds()
     if not record.owner.pid:
         return silent_s < BIRTH_S
-    if not record.owner.started:  # dead before anybody could look
-        return False
     return record.owner.is_alive() and (record.owner.host == socket.gethostname() or silent_s < SILENCE_S)
 
 

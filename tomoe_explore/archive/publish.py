@@ -26,9 +26,9 @@ from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive import sky
 from tomoe_explore.archive.layout import PART_TABLES, Layout, exposure_part_id
 from tomoe_explore.archive.manifest import write_manifests
-from tomoe_explore.archive.owner import Owner, this_process
+from tomoe_explore.archive.owner import this_process
 from tomoe_explore.archive.registry import Registry
-from tomoe_explore.archive.reserve import hold, now, release
+from tomoe_explore.archive.reserve import hold, is_under_way, now, release
 from tomoe_explore.archive.row_groups import Selection, read_rows
 from tomoe_explore.archive.stage import STACK_FILE, Staged
 from tomoe_explore.archive.staging import Staging, discard, discard_staged, remove, staging_of
@@ -61,9 +61,7 @@ _SUPERSEDE = sa.update(tables.reductions).where(
 _MOVE = sa.update(tables.reductions).where(_r.reduction_id.in_(sa.bindparam("these", expanding=True)))
 _NEXT = sa.update(tables.exposures).where(tables.exposures.c.exposure_id == sa.bindparam("of"))
 _GENERATION = sa.select(tables.exposures.c.generation).where(tables.exposures.c.exposure_id == sa.bindparam("of"))
-_OWNERS = sa.select(_r.owner_host, _r.owner_pid, _r.owner_started).where(
-    _r.exposure_id == sa.bindparam("of"), _r.status == "running"
-)
+_UNDER_WAY = sa.select(tables.reductions).where(_r.exposure_id == sa.bindparam("of"), _r.status == "running")
 _PUBLISHED = sa.select(_r.generation).where(_r.reduction_id == sa.bindparam("this"), _r.status == "done")
 _PATHS = sa.select(_p.path).where(_p.exposure_id == sa.bindparam("of"))
 _KNOWN_SETTINGS = sa.select(tables.settings.c.checksum).where(tables.settings.c.checksum == sa.bindparam("this"))
@@ -189,9 +187,9 @@ def _claim(registry: Registry, staged: Sequence[Staged]) -> _Claim:
 def _clear_killed(registry: Registry, layout: Layout, claim: _Claim) -> None:
     """Remove what killed processes left of earlier generations, unless somebody works on the exposure now."""
     with registry.reading() as connection:
-        owners = connection.execute(_OWNERS, {"of": claim.exposure_id}).all()
+        running = connection.execute(_UNDER_WAY, {"of": claim.exposure_id}).mappings().all()
         named = {layout.root / path for path in connection.execute(_PATHS, {"of": claim.exposure_id}).scalars()}
-    if any(Owner(*owner).is_alive() for owner in owners):
+    if any(map(is_under_way, running)):
         return
     for generation in range(1, claim.generation):
         shutil.rmtree(layout.staging(_name(claim.exposure_id, generation)), ignore_errors=True)

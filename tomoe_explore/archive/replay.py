@@ -136,7 +136,11 @@ def _film(archive: Archive, checksum: str, places: StrPath | Iterable[StrPath]) 
     row = archive.registry.rows(sa.select(known).where(known.c.film_checksum == checksum))[0]
     seen = [Path(row["path"])] if row["path"] else []
     # a size is known without reading; only what could be the film is summed
-    others = [path for path in raw.find_films(places) if path not in seen and path.stat().st_size == row["size"]]
+    others = [
+        path
+        for path in raw.find_films(places, without=archive.root)
+        if path not in seen and path.stat().st_size == row["size"]
+    ]
     reason = "another film lies where it was" if not seen else f"{seen[0]} is deleted"
     for path in seen + others:
         if not path.is_file():
@@ -189,10 +193,9 @@ def _parameters(recorded: Mapping[str, Any]) -> tuple[Parameters, list[str]]:
     from tomoe_explore.reduction.recipe import Parameters
 
     names = {field.name for field in fields(Parameters)}
-    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in recorded.items() if n in names}
     changed = [f"parameter {name}: not known to this code" for name in sorted(set(recorded) - names)]
     changed += [f"parameter {name}: not recorded, the default is used" for name in sorted(names - set(recorded))]
-    return Parameters(**values), changed
+    return Parameters.of({name: value for name, value in recorded.items() if name in names}), changed
 
 
 def _code_now(run: sa.RowMapping) -> list[str]:

@@ -16,11 +16,12 @@ from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.manifest import wrong_manifests
 from tomoe_explore.archive.migration import REVISION
 from tomoe_explore.archive.mounts import refuse_network
+from tomoe_explore.archive.reserve import is_under_way
 from tomoe_explore.archive.summary import count
 from tomoe_explore.errors import TomoeError
 from tomoe_explore.operations.check import Check, Status, first
 from tomoe_explore.operations.doctor_running import check_running
-from tomoe_explore.operations.inventory import orphans, owner_of, wrong_files, wrong_rows
+from tomoe_explore.operations.inventory import orphans, wrong_files, wrong_rows
 
 #: Modules without which something does not work; each is imported, for a broken binary shows only then.
 MODULES = (
@@ -181,7 +182,7 @@ def _unfinished(archive: Archive) -> list[Check]:
         .group_by(r.error_kind)
     )
     running = archive.registry.rows(sa.select(tables.reductions).where(tables.UNDONE, r.status == "running"))
-    dead = [row for row in running if not owner_of(row).is_alive()]
+    dead = [row for row in running if not is_under_way(row)]
     checks = []
     if failed:
         kinds = ", ".join(f"{row['n']} {row['error_kind']}" for row in failed)

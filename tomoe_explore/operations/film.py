@@ -90,8 +90,15 @@ def _film(task: Task) -> Worked:
     except ReservedError as error:
         film = Worked(replace(_outcome(task), status="skipped", error_kind=error.kind, message=str(error)))
     except Exception as error:
+        _end_if_interrupted(error)
         film = Worked(failure(_outcome(task), error))
     return replace(film, outcome=replace(film.outcome, seconds=round(time.perf_counter() - start, 3)))
+
+
+def _end_if_interrupted(error: Exception) -> None:
+    """Ctrl-C in compiled code comes out of numba as an error of another kind."""
+    if isinstance(error, SystemError) and isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+        raise KeyboardInterrupt from error
 
 
 def _outcome(task: Task) -> Outcome:
@@ -143,6 +150,7 @@ def _reduce(task: Task) -> Worked:
         reduction = reduce_film(film, masters, refcat, parameters=task.parameters, reduction_id=reduction_id)
         staged = archive.stage(reduction, _provenance(task, film.checksum, refcat, reduction))
     except Exception as error:
+        _end_if_interrupted(error)
         return fail(archive, reservation, replace(_outcome(task), reduction_id=reduction_id), error)
     finally:
         # after Ctrl-C a notebook keeps this frame alive; the film must be free for the next try all the same

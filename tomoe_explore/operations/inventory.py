@@ -14,7 +14,7 @@ from tomoe_explore import raw, schema
 from tomoe_explore.archive import Archive
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive.layout import PART_TABLES, ProductPlace
-from tomoe_explore.archive.owner import Owner
+from tomoe_explore.archive.reserve import is_under_way
 from tomoe_explore.archive.row_groups import Selection, read_rows
 from tomoe_explore.archive.swap import removable, tokens
 from tomoe_explore.errors import ArchiveError
@@ -198,9 +198,4 @@ def _registered(archive: Archive) -> Iterator[sa.RowMapping]:
 def _running(archive: Archive) -> list[sa.RowMapping]:
     """Reductions whose process lives."""
     query = sa.select(tables.reductions).where(tables.UNDONE, tables.reductions.c.status == "running")
-    return [row for row in archive.registry.rows(query) if owner_of(row).is_alive()]
-
-
-def owner_of(row: sa.RowMapping) -> Owner:
-    """The process that a record of a reduction names."""
-    return Owner(row["owner_host"], row["owner_pid"], row["owner_started"])
+    return [row for row in archive.registry.rows(query) if is_under_way(row)]
