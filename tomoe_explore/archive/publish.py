@@ -30,7 +30,7 @@ from tomoe_explore.archive.owner import this_process
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.reserve import hold, is_under_way, now, release
 from tomoe_explore.archive.row_groups import Selection, read_rows
-from tomoe_explore.archive.stage import STACK_FILE, Staged
+from tomoe_explore.archive.stage import ROWS_FILE, STACK_FILE, Staged
 from tomoe_explore.archive.staging import Staging, discard, discard_staged, remove, staging_of
 from tomoe_explore.archive.swap import Swap, exchange
 from tomoe_explore.archive.table_file import read_staged, write_part
@@ -273,7 +273,7 @@ def _merge(layout: Layout, staging: Staging, kind: str, claim: _Claim) -> Row | 
 
     def rows_by_film() -> Iterator[pa.Table]:
         for row, item in sources:
-            yield read_staged(item.file(layout, f"{kind}.arrow")) if item else _kept(old, kind, row)
+            yield read_staged(item.file(layout, ROWS_FILE), item.begins[kind]) if item else _kept(old, kind, row)
 
     part_id = exposure_part_id(kind, claim.exposure_id, claim.generation)
     path, arrow = layout.part(kind, claim.night, part_id), schema.TABLES[kind].arrow

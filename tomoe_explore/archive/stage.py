@@ -31,7 +31,7 @@ Row = dict[str, Any]
 _c = tables.reductions.c
 _RESERVED = sa.select(_c.status, _c.started).where(_c.reduction_id == sa.bindparam("this"))
 
-STACK_FILE = "stack.fits"  #: name of a stack while it is staged
+STACK_FILE, ROWS_FILE = "stack.fits", "rows.arrow"  #: names of a stack, and of all rows, while they are staged
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,15 @@ class Staged:
         Columns of its record in the registry's ``reductions``.
     settings : dict
         Its row of the registry's ``settings``.
+    begins : mapping of str to int
+        Where in the file of rows each table begins.
     """
 
     place: ProductPlace
     started: str
     record: Row
     settings: Row
+    begins: Mapping[str, int]
 
     def file(self, layout: Layout, name: str) -> Path:
         """One of its files in the staging directory."""
@@ -82,9 +85,7 @@ def stage(registry: Registry, layout: Layout, reduction: Reduction, provenance: 
             directory.mkdir(parents=True)
             stack = directory / STACK_FILE
             write_stack(reduction, provenance, stack)
-            for name, table in reduction.tables.items():
-                if table.num_rows:
-                    write_staged(table, directory / f"{name}.arrow")
+            begins = write_staged(reduction.tables, directory / ROWS_FILE)
             written = {"checksum": raw.checksum(stack), "bytes": stack.stat().st_size}
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
@@ -96,7 +97,7 @@ def stage(registry: Registry, layout: Layout, reduction: Reduction, provenance: 
         "path": layout.stack(place).as_posix(), **written, **of_stack(reduction),
         **{f"n_{name}": reduction.tables[name].num_rows if name in reduction.tables else 0 for name in PART_TABLES},
     }  # fmt: skip
-    return Staged(place, started, record, settings)
+    return Staged(place, started, record, settings, begins)
 
 
 def _check(registry: Registry, reduction: Reduction, provenance: Provenance) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,27 +32,42 @@ _SOUGHT = (
 _ORDER = ("healpix_29", "source_id", "mover_id", "streak_id", "frame")
 
 
-def write_staged(table: pa.Table, path: Path) -> None:
-    """Write one film's rows of a table, sorted by position, then source, then frame, for `read_staged` to read soon.
+def write_staged(tables: Mapping[str, pa.Table], path: Path) -> dict[str, int]:
+    """Write one film's tables, sorted by position, then source, then frame, for `read_staged` to read soon.
 
     Parameters
     ----------
-    table : pyarrow.Table
-        As ``schema.conform`` gives it.
+    tables : mapping of str to pyarrow.Table
+        As ``schema.conform`` gives them.
     path : Path
-        Where to, as Arrow's IPC file: it costs no more than to copy the bytes.
+        Where to, as Arrow's IPC streams one after the other: it costs no more than to copy the bytes, and a film
+        brings one file, not one a table.
+
+    Returns
+    -------
+    dict
+        Where in the file each table that has rows begins.
     """
+    begins = {}
+    with pa.OSFile(str(path), "wb") as file:
+        for name, table in tables.items():
+            if table.num_rows:
+                begins[name] = file.tell()
+                with pa.ipc.new_stream(file, table.schema) as writer:
+                    writer.write_table(_in_order(table))
+    return begins
+
+
+def _in_order(table: pa.Table) -> pa.Table:
     keys = [name for name in _ORDER if name in table.column_names]
-    if not _sorted(table, keys):
-        table = table.sort_by([(name, "ascending") for name in keys])
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
+    return table if _sorted(table, keys) else table.sort_by([(name, "ascending") for name in keys])
 
 
-def read_staged(path: Path) -> pa.Table:
-    """What `write_staged` wrote; its columns are the file's bytes, mapped."""
+def read_staged(path: Path, begin: int) -> pa.Table:
+    """A table that `write_staged` wrote; its columns are the file's bytes, mapped."""
     with pa.memory_map(str(path)) as file:
-        return pa.ipc.open_file(file).read_all()
+        file.seek(begin)
+        return pa.ipc.open_stream(file).read_all()
 
 
 def write_part(films: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
