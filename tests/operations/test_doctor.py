@@ -70,6 +70,11 @@ def test_a_broken_library_is_named(archive: Archive, monkeypatch: pytest.MonkeyP
     assert "no_such_module" in faults(archive)["libraries"]
 
 
+def test_a_cache_that_nobody_can_write_is_a_fault(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/proc/nowhere")
+    assert "/proc/nowhere" in faults(archive)["numba cache"]
+
+
 def test_a_cut_off_reduction_is_noted(archive: Archive) -> None:
     with archive.registry.writing() as connection:
         connection.exec_driver_sql("UPDATE reductions SET status = 'running', owner_pid = 4194304")

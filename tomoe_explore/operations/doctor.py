@@ -87,7 +87,7 @@ def _modules(names: tuple[str, ...], what: str, status: Status) -> Check:
 
 
 def _numba() -> Check:
-    """Compiled kernels are kept in a cache; without one every process compiles anew."""
+    """Compiled kernels are kept in a cache; where none can be, numba refuses to compile."""
     beside = Path(__file__).parent.parent / "kernels"
     given = os.environ.get("NUMBA_CACHE_DIR")
     places = [Path(given)] if given else [beside, Path.home() / ".cache"]
@@ -95,7 +95,7 @@ def _numba() -> Check:
         if os.access(place, os.W_OK):
             return Check("numba cache", "ok", f"{place} can be written")
     return Check(
-        "numba cache", "note", f"{places[-1]} cannot be written: each start compiles anew; set NUMBA_CACHE_DIR"
+        "numba cache", "fault", f"{places[-1]} cannot be written, so nothing can be compiled: set NUMBA_CACHE_DIR"
     )
 
 

@@ -255,4 +255,4 @@ def _log(text: str) -> str:
     lines = [_DIRECTORIES.sub("", line[11:19] + line[29:] if _TIME.match(line) else line) for line in text.splitlines()]
     look = f"{_TEXT};{_WIDE};font-size:11px;line-height:1.35;background:{_PALE};margin:0;padding:6px"
     shown = escape("\n".join(lines)) or "nothing yet"
-    return f"<pre style='{look};box-sizing:border-box;white-space:pre;overflow-x:auto'>{shown}</pre>"
+    return f"<pre style='{look};box-sizing:border-box;white-space:pre-wrap;overflow-wrap:anywhere'>{shown}</pre>"
