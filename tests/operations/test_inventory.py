@@ -32,6 +32,25 @@ def archive(first_run: tuple[Archive, Run], tmp_path: Path) -> Archive:
     return Archive(shutil.copytree(first_run[0].root, tmp_path / "archive"))
 
 
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_looked_at(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged disk can only be played."""
+    real, bad = raw.checksum, Path(archive.search(product="stack")["path"].iloc[0])
+    seen = []
+
+    def checksum(path: Path) -> str:
+        seen.append(path)
+        if path == bad:
+            raise OSError(5, "Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(raw, "checksum", checksum)
+    n, (fault,) = wrong_files(archive, deep=True)
+    assert len(seen) == n
+    assert bad.name in fault and "Input/output error" in fault
+
+
 def litter(archive: Archive) -> list[Path]:
     """What killed processes leave: published and unpublished files of a reduction, an old master."""
     stack = Path(archive.search(product="stack")["path"].iloc[0])

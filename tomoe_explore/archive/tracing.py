@@ -21,10 +21,7 @@ from tomoe_explore.archive.row_groups import Selection, read_rows
 from tomoe_explore.archive.rows import parts_of
 from tomoe_explore.archive.search import stack_row
 from tomoe_explore.errors import NotFoundError, ParameterError
-from tomoe_explore.ids import Member, member_kind
-
-#: Sources, movers and streaks have the reduction's id followed by this many digits (ids.member_ids).
-_MEMBER = 100_000
+from tomoe_explore.ids import MEMBERS, Member, member_kind
 
 #: The table with one row a thing, and the one with a row for each of its frames.
 _TABLES: dict[Member, tuple[str, str | None]] = {
@@ -82,7 +79,7 @@ def _of_number(registry: Registry, root: Path, number: int, frame: int | None) -
     if not 0 < number < 2**63:
         raise _not_found(str(number))
     reductions = tables.reductions.c
-    for reduction_id in (number, number // _MEMBER):
+    for reduction_id in (number, number // MEMBERS):
         if registry.rows(sa.select(reductions.reduction_id).where(reductions.reduction_id == reduction_id)):
             break
     else:
@@ -96,7 +93,7 @@ def _of_number(registry: Registry, root: Path, number: int, frame: int | None) -
 
 def _of_row(registry: Registry, root: Path, number: int, frame: int | None) -> Origin:
     """A row of a table with one row a thing or, with a frame, of the one with a row a frame."""
-    reduction_id, kind = number // _MEMBER, member_kind(number)
+    reduction_id, kind = number // MEMBERS, member_kind(number)
     table = _TABLES[kind][0 if frame is None else 1]
     if table is None:
         raise ParameterError(f"a {kind} has no row for each frame; ask for {number} without a frame")

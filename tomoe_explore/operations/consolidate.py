@@ -251,6 +251,7 @@ class _Known:
 
     @classmethod
     def around(cls, archive: Archive, plan: Plan) -> _Known:
+        """Of the sources in a plan, as the archive is now."""
         paths = [item.path for item in plan.inputs["sources"].values()]
         columns = ["source_id", "object_id", "ref_id", "ra", "dec", "healpix_29"]
         rows = read_rows(paths, schema.TABLES["sources"].arrow, columns, Selection())

@@ -17,7 +17,7 @@ from tomoe_explore.archive.layout import PART_TABLES, ProductPlace
 from tomoe_explore.archive.reserve import is_under_way
 from tomoe_explore.archive.row_groups import Selection, read_rows
 from tomoe_explore.archive.swap import removable, tokens
-from tomoe_explore.errors import ArchiveError
+from tomoe_explore.errors import ArchiveError, TomoeError
 
 #: Directories whose every file must be in the registry; what else lies beside them is not the archive's.
 HOLDS = ("stacks", "tables", "masters", "staging")
@@ -49,13 +49,24 @@ def wrong_files(archive: Archive, *, deep: bool) -> tuple[int, list[str]]:
         path = archive.root / row["path"]
         if not path.is_file() and row["id"] in going:
             continue
-        if not path.is_file():
-            faults.append(f"{row['id']}: {row['path']} is missing")
-        elif path.stat().st_size != row["bytes"]:
-            faults.append(f"{row['id']}: {row['path']} has {path.stat().st_size} bytes, expected {row['bytes']}")
-        elif deep and raw.checksum(path) != row["checksum"]:
-            faults.append(f"{row['id']}: {row['path']} has another checksum than when it was written")
+        if fault := _wrong(path, row, deep=deep):
+            faults.append(f"{row['id']}: {row['path']} {fault}")
     return n, faults
+
+
+def _wrong(path: Path, row: sa.RowMapping, *, deep: bool) -> str:
+    """What is wrong with a file; nothing if it is as its record says."""
+    if not path.is_file():
+        return "is missing"
+    try:
+        size = path.stat().st_size
+        if size != row["bytes"]:
+            return f"has {size} bytes, expected {row['bytes']}"
+        if deep and raw.checksum(path) != row["checksum"]:
+            return "has another checksum than when it was written"
+    except (OSError, TomoeError) as error:  # such as a damaged disk: the others are looked at all the same
+        return f"cannot be read: {error}"
+    return ""
 
 
 def wrong_rows(archive: Archive, *, deep: bool) -> list[str]:

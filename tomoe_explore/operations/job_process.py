@@ -138,11 +138,13 @@ class JobProcess:
 
     def _still_known(self, gone: Mapping[str, Outcome]) -> set[str]:
         """Those of films whose files are gone that the archive has."""
-        if not gone:
+        exposures = sorted({o.exposure_id for o in gone.values() if o.exposure_id is not None})
+        if not exposures:
             return set()
-        ids = [set(self._archive.table(name, columns=[column], all_versions=True)[column].to_pylist())
-               for name, column in (("reductions", "reduction_id"), ("masters", "master_id"))]  # fmt: skip
-        return {path for path, o in gone.items() if o.reduction_id in ids[0] or o.master_id in ids[1]}
+        runs = self._archive.table("reductions", exposure_id=exposures, all_versions=True)
+        masters = self._archive.table("masters", exposure_id=exposures)
+        ids = {*runs["reduction_id"].to_pylist(), *masters["master_id"].to_pylist()}
+        return {path for path, o in gone.items() if o.reduction_id in ids or o.master_id in ids}
 
     def _give_way(self, why: str) -> None:
         last = {**self._reporter.values(), "message": why}

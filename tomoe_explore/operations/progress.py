@@ -58,6 +58,7 @@ class _Bar:
         self._bar.update()
 
     def film(self, outcome: Outcome) -> None:
+        """See `Watcher`."""
         if outcome.film not in self._staged:  # an exposure's films end all at once; the work on them did not
             self._bar.update()
         self._failed += outcome.status == "failed"

@@ -254,5 +254,6 @@ def _log(text: str) -> str:
     """The log's last lines, in short: times of day, and names of films without their directories."""
     lines = [_DIRECTORIES.sub("", line[11:19] + line[29:] if _TIME.match(line) else line) for line in text.splitlines()]
     look = f"{_TEXT};{_WIDE};font-size:11px;line-height:1.35;background:{_PALE};margin:0;padding:6px"
+    wrapped = "box-sizing:border-box;white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal"
     shown = escape("\n".join(lines)) or "nothing yet"
-    return f"<pre style='{look};box-sizing:border-box;white-space:pre-wrap;overflow-wrap:anywhere'>{shown}</pre>"
+    return f"<pre style='{look};{wrapped}'>{shown}</pre>"

@@ -277,21 +277,28 @@ def test_a_directory_that_is_away_for_a_moment_loses_no_film(
     assert (dict(tally.failed), tally.gone) == ({"no-masters": 2}, 0)
 
 
-def test_a_film_that_is_deleted_before_its_turn_is_told_and_counted(small_night: Path, tmp_path: Path) -> None:
+def test_a_film_that_is_deleted_before_its_turn_is_told_and_counted(
+    small_night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The older film goes as soon as the newer one is handed out, however soon that ends."""
     archive, incoming = Archive.create(tmp_path / "archive"), tmp_path / "incoming"
     incoming.mkdir()
     older, newer = films_of(small_night)["object"]
     for path in (older, newer):
         os.link(path, incoming / path.name)
+    submit = loop.Crew.submit
+
+    def and_delete(crew: loop.Crew, arrival: Arrival) -> None:
+        submit(crew, arrival)
+        (incoming / older.name).unlink(missing_ok=True)
+
+    monkeypatch.setattr(loop.Crew, "submit", and_delete)
     with channel() as (url, told):
         log = Log(tmp_path / "log")
         report = Report(log, webhook=Webhook(url, log), metrics=(numbers := Metrics(0)))
 
         def stop() -> bool:
-            figures = metrics(numbers.port)
-            if figures["tomoe_under_way_films"]:
-                (incoming / older.name).unlink(missing_ok=True)
-            return bool(figures["tomoe_films_gone_total"])
+            return bool(metrics(numbers.port)["tomoe_films_gone_total"])
 
         settings = Settings(interval_s=0.05, settle_s=0.05, once=True)
         tally = watch(incoming, archive, small_night / "refcat.parquet", settings=settings, report=report, stop=stop)
