@@ -100,7 +100,7 @@ def publish(registry: Registry, layout: Layout, staged: Sequence[Staged]) -> lis
     if len({item.place.exposure_id for item in staged}) != 1:
         raise ArchiveError("the films of one exposure are published together, and no others")
     for item in staged:
-        hold(registry, item.place.reduction_id, item)
+        hold(registry, item)
     published: list[Staged] = []
     try:
         for films in _one_a_detector(staged):

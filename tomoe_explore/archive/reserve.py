@@ -54,6 +54,20 @@ class Reservation:
         )
 
 
+class Held(Protocol):
+    """A film that is reserved, or staged."""
+
+    @property
+    def place(self) -> ProductPlace:
+        """Where its products go."""
+        ...
+
+    @property
+    def started(self) -> str:
+        """When it was reserved."""
+        ...
+
+
 #: A film that another machine has had for so long is given up, s: nobody here can see whether its process lives, and a
 #: container that is started anew has another name. One that does live loses the film, and says so, when it publishes.
 GIVEN_UP_S = 3600.0
@@ -81,7 +95,7 @@ _SET_FILM = sa.update(_films).where(_films.c.film_checksum == _value("this"))
 
 #: What somebody in this process holds: reservations, then what is staged. What nobody holds (an interrupted cell) is
 #: taken over.
-_held: WeakValueDictionary[tuple[str, int], object] = WeakValueDictionary()
+_held: WeakValueDictionary[tuple[str, int], Held] = WeakValueDictionary()
 
 
 def now() -> str:
@@ -163,7 +177,7 @@ def begin(
             if attempt == 4:
                 raise ArchiveError(f"{exposure.where}: no reduction could be reserved: {error.orig}") from error
     if reservation is not None:
-        _held[registry.url, reservation.reduction_id] = reservation
+        hold(registry, reservation)
         discard(layout, reservation.place)
     return reservation
 
@@ -286,20 +300,6 @@ def finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-class Held(Protocol):
-    """A film that is reserved, or staged."""
-
-    @property
-    def place(self) -> ProductPlace:
-        """Where its products go."""
-        ...
-
-    @property
-    def started(self) -> str:
-        """When it was reserved."""
-        ...
-
-
 def fail(registry: Registry, layout: Layout, held: Held, error: BaseException) -> None:
     """Record why a reduction failed; see `Archive.fail`."""
     kind = getattr(error, "kind", type(error).__name__)
@@ -321,9 +321,14 @@ def _leave(registry: Registry, layout: Layout, held: Held, **values: str) -> Non
     release(registry, this)
 
 
-def hold(registry: Registry, reduction_id: int, holder: object) -> None:
-    """Note that ``holder``, as long as it lives in this process, has a reduction under way."""
-    _held[registry.url, reduction_id] = holder
+def hold(registry: Registry, held: Held) -> None:
+    """Note that this process, as long as it keeps ``held``, has a reduction under way."""
+    _held[registry.url, held.place.reduction_id] = held
+
+
+def held_here(registry: Registry, reduction_id: int) -> Held | None:
+    """What this process keeps of a reduction that it has under way."""
+    return _held.get((registry.url, reduction_id))
 
 
 def release(registry: Registry, reduction_id: int) -> None:

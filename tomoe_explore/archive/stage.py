@@ -18,7 +18,7 @@ from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive import sky
 from tomoe_explore.archive.layout import PART_TABLES, Layout, ProductPlace
 from tomoe_explore.archive.registry import Registry
-from tomoe_explore.archive.reserve import finite, nominal_center
+from tomoe_explore.archive.reserve import finite, held_here, nominal_center
 from tomoe_explore.archive.stack_file import mid_mjd, write_stack
 from tomoe_explore.archive.staging import clear_errors
 from tomoe_explore.archive.table_file import write_staged
@@ -110,6 +110,8 @@ def _check(registry: Registry, reduction: Reduction, provenance: Provenance) -> 
             raise SchemaError(f"table {name!r} of reduction {reduction.reduction_id} is not as schema.conform gives it")
     if provenance.reduction_id != reduction.reduction_id:
         raise ArchiveError(f"reduction {reduction.reduction_id} came with provenance of {provenance.reduction_id}")
+    if mine := held_here(registry, reduction.reduction_id):
+        return mine.started
     rows = registry.rows(_RESERVED, this=reduction.reduction_id)
     if not rows or rows[0]["status"] != "running":
         state = f"is {rows[0]['status']} already" if rows else "was never reserved (Archive.begin)"

@@ -59,7 +59,8 @@ def write_staged(tables: Mapping[str, pa.Table], path: Path) -> dict[str, int]:
 
 
 def _in_order(table: pa.Table) -> pa.Table:
-    keys = [name for name in _ORDER if name in table.column_names]
+    names = table.column_names  # each time it is asked for, a list of all is made
+    keys = [name for name in _ORDER if name in names]
     return table if _sorted(table, keys) else table.sort_by([(name, "ascending") for name in keys])
 
 
