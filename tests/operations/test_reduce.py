@@ -42,13 +42,15 @@ def test_a_night_is_reduced_in_order(first_run: FirstRun, small_night: Path) -> 
     assert all(o.seconds > 0 for o in run.outcomes)
 
 
-def test_what_is_done_is_skipped(first_run: FirstRun, small_night: Path) -> None:
+def test_what_is_done_is_skipped(first_run: FirstRun, small_night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what the registry knows of the files: none is opened."""
     archive, run = first_run
+    for reader in ("read_exposure", "open_film", "checksum"):
+        monkeypatch.delattr(raw, reader)
     again = reduce(small_night, archive, progress=False)  # the archive remembers the reference catalog
     assert [o.status for o in again.outcomes] == ["skipped"] * 4
     assert [o.reduction_id for o in again.outcomes] == [o.reduction_id for o in run.outcomes]
     assert [o.master_id for o in again.outcomes] == [o.master_id for o in run.outcomes]
-    assert again.seconds < run.seconds / 5
 
 
 @pytest.mark.both_databases

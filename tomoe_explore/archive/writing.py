@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tomoe_explore.archive import backup as _backup
+from tomoe_explore.archive import known
 from tomoe_explore.archive import masters as _masters
 from tomoe_explore.archive import publish as _publish
 from tomoe_explore.archive import reserve as _reserve
 from tomoe_explore.archive import swap as _swap
+from tomoe_explore.archive.known import Finished
 from tomoe_explore.archive.layout import Layout
 from tomoe_explore.archive.manifest import all_nights, write_manifests
 from tomoe_explore.archive.registry import Registry
@@ -152,9 +154,22 @@ class Writing:
         ArchiveError
             If the registry cannot be read.
         """
-        from tomoe_explore.archive.known import settled
+        return known.settled(self.registry, files)
 
-        return settled(self.registry, files)
+    def finished(self, files: Sequence[tuple[str, int, int]]) -> dict[str, Finished]:
+        """What films that are reduced, or mastered, became; by their paths.
+
+        Parameters
+        ----------
+        files : sequence of (path, size in bytes, mtime in ns)
+            Absolute paths. A file that has changed since the archive saw it is none of these.
+
+        Raises
+        ------
+        ArchiveError
+            If the registry cannot be read.
+        """
+        return known.finished(self.registry, files)
 
     def superseded_by(self, reduction_id: int) -> int | None:
         """The reduction that replaced this one, or None while it is current."""

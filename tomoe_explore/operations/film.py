@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tomoe_explore import raw
 from tomoe_explore.archive import Archive
+from tomoe_explore.archive.known import Finished
 from tomoe_explore.archive.reserve import Reservation
 from tomoe_explore.archive.stage import Staged
 from tomoe_explore.data import Exposure, Film, Masters, Provenance, Reduction, Refcat
@@ -74,6 +75,17 @@ def publish(publication: Publication) -> tuple[Worked, ...]:
     )
 
 
+def skipped(path: Path, film: Finished) -> Outcome:
+    """The outcome of a film that the archive has."""
+    word, newer = "mastered already" if film.master_id else "reduced already", film.superseded_by
+    if newer:
+        word += f", superseded by {newer}; force makes it current again"
+    return Outcome(
+        str(path), "skipped", film.kind, film.exposure_id, film.detector_id, film.reduction_id, film.master_id,
+        message=word,
+    )  # fmt: skip
+
+
 def fail(archive: Archive, held: Reservation | Staged | None, outcome: Outcome, error: Exception) -> Worked:
     """Record that a film failed."""
     if held is not None:
@@ -112,7 +124,8 @@ def _master(task: Task) -> Worked:
     archive, exposure = task.archive, task.exposure
     known = archive.master_of(task.path)
     if known is not None:
-        return Worked(replace(_outcome(task), status="skipped", master_id=known, message="mastered already"))
+        e = task.exposure
+        return Worked(skipped(task.path, Finished(e.kind, e.night, e.exposure_id, e.detector_id, None, None, known)))
     film = raw.open_film(task.path)
     dark = None
     if exposure.kind == "dark":
@@ -138,8 +151,10 @@ def _reduce(task: Task) -> Worked:
     if reservation is None:
         done = archive.reduction_of(task.path)
         newer = archive.superseded_by(done) if done else None
-        word = f"reduced already, superseded by {newer}; force makes it current again" if newer else "reduced already"
-        return Worked(replace(_outcome(task), status="skipped", reduction_id=done, message=word))
+        e = task.exposure
+        return Worked(
+            skipped(task.path, Finished("object", e.night, e.exposure_id, e.detector_id, done, newer, master_id=None))
+        )
     reduction_id = reservation.reduction_id
     try:
         if error is not None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from tomoe_explore.archive import Archive
-from tomoe_explore.operations.reduce import read_headers
+from tomoe_explore.operations.finding import StrPath, find
 from tomoe_explore.operations.run import Outcome
-
-StrPath = str | os.PathLike[str]
 
 _ORDER = ("dark", "flat", "object")
 
@@ -78,18 +74,8 @@ def plan(paths: StrPath | Iterable[StrPath], archive: Archive, *, force: bool = 
     ...
     tomoe_explore.errors.NotFoundError: no films (*.fits, *.fits.fz, *.fits.gz) in ...
     """
-    headers, unreadable = read_headers(paths, archive, progress=progress)
-    counts = Counter((e.night, _ORDER.index(e.kind), _is_done(archive, path, e.kind, force)) for path, e in headers)
-    films = tuple(
-        Films(night, _ORDER[kind], counts[night, kind, False], counts[night, kind, True])
-        for night, kind in sorted({key[:2] for key in counts})
-    )
-    return Plan(films, tuple(unreadable))
-
-
-def _is_done(archive: Archive, path: Path, kind: str, force: bool) -> bool:
-    if archive.checksum_of(path) is None:  # it has never been seen here; to look for a copy would read all its bytes
-        return False
-    if kind != "object":
-        return archive.master_of(path) is not None
-    return not force and archive.reduction_of(path) is not None
+    found = find(paths, archive, force=force, progress=progress)  # to look for copies would read all their bytes
+    to_do = Counter((e.night, _ORDER.index(e.kind)) for _, e in found.to_do)
+    done = Counter((film.night, _ORDER.index(film.kind)) for film in found.finished.values())
+    films = tuple(Films(key[0], _ORDER[key[1]], to_do[key], done[key]) for key in sorted({*to_do, *done}))
+    return Plan(films, tuple(found.unreadable))

@@ -1,30 +1,25 @@
-"""What runs in which order: headers, then darks, flats, and the films of the sky exposure by exposure."""
+"""What runs in which order: darks, flats, then the films of the sky, exposure by exposure."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
-from itertools import chain
-from pathlib import Path
+from itertools import chain, starmap
 from typing import Any
 
-from tomoe_explore import raw
 from tomoe_explore.archive import Archive, open_archive
 from tomoe_explore.data import Exposure
 from tomoe_explore.errors import PASSING, NoMastersError, NotFoundError, TomoeError
 from tomoe_explore.operations.executors import each, open_executor
-from tomoe_explore.operations.film import Publication, Task, publish, work_on
+from tomoe_explore.operations.film import Publication, Task, publish, skipped, work_on
+from tomoe_explore.operations.finding import StrPath, find, listed
 from tomoe_explore.operations.progress import Watcher, watching
 from tomoe_explore.operations.run import Outcome, Run, Worked, failure
 from tomoe_explore.operations.stars import refcat_to_use
 from tomoe_explore.reduction.recipe import Parameters
-
-StrPath = str | os.PathLike[str]
-Header = tuple[Path, Exposure]
 
 _STEPS = {"dark": "master darks", "flat": "master flats", "object": "films of the sky"}
 
@@ -83,12 +78,13 @@ def reduce(
     """
     start = time.perf_counter()
     archive = archive if isinstance(archive, Archive) else open_archive(archive)
-    headers, unreadable = read_headers(paths, archive, progress=progress is True)
-    stars = refcat_to_use(archive, refcat) if any(exposure.kind == "object" for _, exposure in headers) else None
-    tasks = [Task(path, e, archive, stars, parameters, force) for path, e in headers]
-    outcomes = _work(tasks, unreadable, ("dark", "flat", "object"), executor, progress=progress)
+    found = find(paths, archive, force=force, progress=progress is True)
+    stars = refcat_to_use(archive, refcat) if any(exposure.kind == "object" for _, exposure in found.to_do) else None
+    tasks = [Task(path, e, archive, stars, parameters, force) for path, e in found.to_do]
+    ended = [*found.unreadable, *starmap(skipped, found.finished.items())]
+    outcomes = _work(tasks, ended, ("dark", "flat", "object"), executor, progress=progress)
     try:
-        archive.tidy({exposure.night for _, exposure in headers if exposure.kind == "object"})
+        archive.tidy(found.nights)
     except TomoeError:
         if all(outcome.status != "failed" for outcome in outcomes):  # else these say why, and a rerun lists the files
             raise
@@ -117,56 +113,25 @@ def make_masters(
     """
     start = time.perf_counter()
     archive = archive if isinstance(archive, Archive) else open_archive(archive)
-    headers, unreadable = read_headers(paths, archive, progress=progress is True)
-    tasks = [Task(path, e, archive) for path, e in headers if e.kind != "object"]
-    if not tasks and not unreadable:
-        raise NotFoundError(f"no dark and no flat (DATA-TYP) among the {len(headers)} films of {_listed(paths)}")
-    outcomes = _work(tasks, unreadable, ("dark", "flat"), executor, progress=progress)
+    found = find(paths, archive, progress=progress is True)
+    tasks = [Task(path, e, archive) for path, e in found.to_do if e.kind != "object"]
+    ended = [*found.unreadable, *(skipped(path, film) for path, film in found.finished.items() if film.master_id)]
+    if not tasks and not ended:
+        n = len(found.to_do) + len(found.finished)
+        raise NotFoundError(f"no dark and no flat (DATA-TYP) among the {n} films of {listed(paths)}")
+    outcomes = _work(tasks, ended, ("dark", "flat"), executor, progress=progress)
     return Run(tuple(outcomes), time.perf_counter() - start)
 
 
-def read_headers(
-    paths: StrPath | Iterable[StrPath], archive: Archive, *, progress: bool = False
-) -> tuple[list[Header], list[Outcome]]:
-    """Headers of all films, exposure by exposure, and an outcome for each film whose header cannot be read.
-
-    What lies in the archive's own directory is no film. All paths are absolute: an executor may work elsewhere.
-
-    Raises
-    ------
-    NotFoundError
-        If there is no film.
-    """
-    paths = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-    found = raw.find_films(map(os.path.abspath, paths), without=archive.root)
-    if not found:
-        raise NotFoundError(f"no films (*.fits, *.fits.fz, *.fits.gz) in {_listed(paths)}")
-    headers: list[Header] = []
-    unreadable: list[Outcome] = []
-    from tqdm.auto import tqdm
-
-    for path in tqdm(found, desc="headers", unit="film", leave=False, disable=not progress):
-        try:
-            headers.append((path, raw.read_exposure(path)))
-        except Exception as error:
-            unreadable.append(failure(Outcome(str(path), "failed"), error))
-    headers.sort(key=lambda header: (header[1].night, header[1].exposure_id, header[1].detector_id))
-    return headers, unreadable
-
-
-def _listed(paths: StrPath | Iterable[StrPath]) -> str:
-    return ", ".join(map(str, [paths] if isinstance(paths, (str, os.PathLike)) else paths)) or "nothing"
-
-
 def _work(
-    tasks: Sequence[Task], unreadable: Sequence[Outcome], kinds: Sequence[str], executor: Any, *,
+    tasks: Sequence[Task], ended: Sequence[Outcome], kinds: Sequence[str], executor: Any, *,
     progress: bool | Watcher,
 ) -> list[Outcome]:  # fmt: skip
-    """Outcomes of all films, the unreadable first, then kind after kind: flats need darks, films need both."""
+    """Outcomes of all films, those without work first, then kind after kind: flats need darks, films need both."""
     outcomes: list[Outcome] = []
     stops: list[Exception] = []
-    with open_executor(executor) as pool, watching(progress, len(tasks) + len(unreadable)) as watcher:
-        for outcome in unreadable:
+    with open_executor(executor) as pool, watching(progress, len(tasks) + len(ended)) as watcher:
+        for outcome in ended:
             outcomes.append(outcome)
             watcher.film(outcome)
         for kind in kinds:
