@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from tests.archive.reductions import files
 from tests.archive.test_publish import detectors, stage
 from tomoe_explore.archive import Archive, swap
 from tomoe_explore.archive.registry import Registry
+from tomoe_explore.errors import ArchiveError
 from tomoe_explore.operations.consolidate import consolidate
 from tomoe_explore.operations.inventory import orphans
 
@@ -75,4 +78,29 @@ def test_tidy_removes_what_killed_runs_left(archive: Archive, tmp_path: Path) ->
     assert files(archive) != before
     archive.tidy()
     assert files(archive) == before
+    assert not any((archive.root / "staging").iterdir())
+
+
+def test_a_run_that_did_not_get_to_say_whose_it_is_is_cleared_away_later(archive: Archive) -> None:
+    """Killed between making its directory and writing its owner; but another may be there just now."""
+    for left in ("nothing", "half of it"):
+        begun = swap.Swap.begin(archive.layout).directory
+        if left == "nothing":
+            (begun / "owner.json").unlink()
+        else:
+            (begun / "owner.json").write_text('{"host": "')
+        archive.tidy()
+        assert begun.is_dir()
+        os.utime(begun, (0, 0))
+        archive.tidy()
+        assert not begun.exists()
+
+
+def test_a_full_disk_leaves_no_directory(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(ArchiveError, match="no space is left"):
+        swap.Swap.begin(archive.layout)
     assert not any((archive.root / "staging").iterdir())

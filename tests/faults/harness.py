@@ -216,11 +216,10 @@ def files(archive: Path) -> set[Path]:
 
 
 def doctor(archive: Path) -> list[dict[str, str]]:
-    """What ``tomoe doctor --deep`` says; files as old as if the fault had been an hour ago."""
+    """What ``tomoe doctor --deep`` says; all is as old as if the fault had been an hour ago."""
     for path in archive.rglob("*"):
-        if path.is_file():
-            stat = path.stat()
-            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns - 3600 * 10**9))
+        stat = path.stat()
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns - 3600 * 10**9))
     done = CliRunner().invoke(app, ["doctor", "--deep", "--json", "--archive", str(archive)])
     found = json.loads(done.stdout)
     return list(found["checks"] if isinstance(found, dict) else found)

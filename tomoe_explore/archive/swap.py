@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +34,9 @@ Row = dict[str, Any]
 
 #: Replaced files stay for readers that have begun with them, s.
 GRACE_S = 3600.0
+
+#: So long at most a run takes from making its directory to saying whose it is, s.
+_BEGINS_S = 60.0
 
 _PREFIX = "consolidate-"
 _OWNER = "owner.json"
@@ -64,7 +69,11 @@ class Swap:
         swap = cls(layout, secrets.token_hex(4))
         with clear_errors(layout.root):
             swap.directory.mkdir(parents=True)
-            (swap.directory / _OWNER).write_text(json.dumps(asdict(this_process())))
+            try:
+                (swap.directory / _OWNER).write_text(json.dumps(asdict(this_process())))
+            except BaseException:  # such as a full disk
+                swap.end()
+                raise
         return swap
 
     @property
@@ -175,12 +184,19 @@ def tokens(layout: Layout, *, alive: bool) -> list[str]:
     found = []
     for directory in (layout.root / "staging").glob(f"{_PREFIX}*"):
         try:
-            owner = Owner(**json.loads((directory / _OWNER).read_text()))
-        except (OSError, ValueError, TypeError):  # just being made, or by no run
-            continue
-        if owner.is_alive() == alive:
+            is_alive = Owner(**json.loads((directory / _OWNER).read_text())).is_alive()
+        except (OSError, ValueError, TypeError):
+            is_alive = _is_new(directory)
+        if is_alive == alive:
             found.append(directory.name.removeprefix(_PREFIX))
     return found
+
+
+def _is_new(directory: Path) -> bool:
+    """Whether a run may just be making its directory; one that was killed at that left it without an owner."""
+    with suppress(OSError):
+        return time.time() - directory.stat().st_mtime < _BEGINS_S
+    return False
 
 
 def clear_killed(registry: Registry, layout: Layout) -> None:
