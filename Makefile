@@ -63,7 +63,7 @@ format: env
 	$(BIN)/ruff format .
 
 test: lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 bench: env
 	@for script in benchmarks/*.py; do \

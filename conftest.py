@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.databases"]
+pytest_plugins = ["tests.databases", "tests.telling"]
 #: Alembic runs it, nobody imports it.
 collect_ignore = ["tomoe_explore/archive/migrations/env.py"]
 

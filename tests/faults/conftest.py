@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.harness import Harness
 from tests.faults.night import make_night
+from tests.telling import tell
 
 _made: list[Harness] = []
 
@@ -32,10 +33,9 @@ def sample(request: pytest.FixtureRequest) -> int | None:
     return None if given == "all" else int(given)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for harness in _made:
-        t = harness.tally
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell what came of all cases."""
+    for t in (harness.tally for harness in _made):
         found = f"lost {t.lost}, doubled {t.doubled}, changed {t.changed}; exposures half visible {t.half_visible}"
-        terminalreporter.write_line(f"faults: {t.cases} archives compared, {t.looks} looks; rows and stacks {found}")
-        for example in t.examples:
-            terminalreporter.write_line(f"  {example}")
+        of = f"faults: {t.cases} archives compared, {t.looks} looks; rows and stacks {found}"
+        tell(session.config, [of, *(f"  {example}" for example in t.examples)])
