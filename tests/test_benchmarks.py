@@ -241,6 +241,13 @@ def test_unsolved_and_wrongly_solved_films_count(part) -> None:
     assert "cloud: 2 mag" in text
 
 
+def test_what_is_timed_is_there(part) -> None:
+    costs = part("costs")
+    for place in (*costs.OURS_ALONE, *costs.MOVERS, *costs.COMPRESSION):
+        module, function = place.split(":")
+        assert callable(getattr(importlib.import_module(module), function, None)), place
+
+
 def test_costs_are_medians_of_rounds_and_nights(part) -> None:
     costs, work = part("costs"), part("work")
     speeds = []

@@ -35,7 +35,7 @@ OURS_ALONE = (
         "photometry_table", "sources_table", "frames_table", "movers_tables",
     )),
 )  # fmt: skip
-COMPRESSION = ("tomoe_explore.archive.commit:write_stack",)
+COMPRESSION = ("tomoe_explore.archive.stage:write_stack",)
 PEERS = ("numpy_sep", "numpy_sep_tutorial", "ccdproc_photutils")
 MOST_FILMS = 4  #: that one run of ours takes, so that its start counts little
 
