@@ -14,8 +14,8 @@ from tomoe_explore.archive.known import Finished
 from tomoe_explore.data import Exposure
 from tomoe_explore.errors import NotFoundError
 from tomoe_explore.operations.run import Outcome, failure
+from tomoe_explore.operations.stars import StrPath
 
-StrPath = str | os.PathLike[str]
 Header = tuple[Path, Exposure]
 
 
@@ -44,9 +44,7 @@ class Found:
         return ready | {exposure.night for _, exposure in self.to_do if exposure.kind == "object"}
 
 
-def find(
-    paths: StrPath | Iterable[StrPath], archive: Archive, *, force: bool = False, progress: bool = False
-) -> Found:  # fmt: skip
+def find(paths: StrPath | Iterable[StrPath], archive: Archive, *, force: bool = False, progress: bool = False) -> Found:
     """Find films. All paths are absolute: an executor may work elsewhere.
 
     Parameters

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tomoe_explore.archive import Archive
-from tomoe_explore.operations.finding import StrPath, find
+from tomoe_explore.operations.finding import find
 from tomoe_explore.operations.run import Outcome
+from tomoe_explore.operations.stars import StrPath
 
 _ORDER = ("dark", "flat", "object")
 

@@ -15,10 +15,10 @@ from tomoe_explore.data import Exposure
 from tomoe_explore.errors import PASSING, NoMastersError, NotFoundError, TomoeError
 from tomoe_explore.operations.executors import each, open_executor
 from tomoe_explore.operations.film import Publication, Task, publish, skipped, work_on
-from tomoe_explore.operations.finding import StrPath, find, listed
+from tomoe_explore.operations.finding import find, listed
 from tomoe_explore.operations.progress import Watcher, watching
 from tomoe_explore.operations.run import Outcome, Run, Worked, failure
-from tomoe_explore.operations.stars import refcat_to_use
+from tomoe_explore.operations.stars import StrPath, refcat_to_use
 from tomoe_explore.reduction.recipe import Parameters
 
 _STEPS = {"dark": "master darks", "flat": "master flats", "object": "films of the sky"}

@@ -87,7 +87,7 @@ class Run:
     Attributes
     ----------
     outcomes : tuple of Outcome
-        One a film: unreadable ones, darks, flats, then films of the sky.
+        One a film: unreadable ones, those that the archive had, darks, flats, then films of the sky.
     seconds : float
         Wall time of the whole.
 
