@@ -141,6 +141,7 @@ COLUMNS: tuple[tuple[str, str, str, str, str], ...] = (
     ("rate", "float32?", "arcsec.s**-1", "pos.pm", "Angular rate; null where it cannot be known"),
     ("rate_err", "float32", "arcsec.s**-1", "stat.error;pos.pm", "Standard error of the rate"),
     ("position_angle", "float32", "deg", "pos.posAng;pos.pm", "Direction of the motion, from north through east"),
+    ("position_angle_err", "float32", "deg", "stat.error;pos.posAng", "Standard error of the direction"),
     ("score", "float32", "", "stat.likelihood", "Statistic by which candidates are ranked; higher is better"),
     (
         "false_alarm",

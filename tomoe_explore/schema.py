@@ -135,7 +135,7 @@ _ALL = (
     _table(
         "movers", "a moving-object candidate",
         "mover_id exposure_id detector_id reduction_id mjd ra dec ra_err dec_err ra_dec_corr x y rate rate_err"
-        " position_angle mag mag_err snr n_frames score false_alarm known_as flags",
+        " position_angle position_angle_err mag mag_err snr n_frames score false_alarm known_as flags",
     ),
     _table(
         "mover_detections", "a mover in a frame",

@@ -23,11 +23,14 @@ from tomoe_explore.reduction.calibrate import calibrate
 from tomoe_explore.reduction.detect import detect, seeing
 from tomoe_explore.reduction.epoch import check_epoch
 from tomoe_explore.reduction.frames import check_frames, fill_holes, recorded_frames, stand_in
-from tomoe_explore.reduction.movers import find_movers, measure_movers
+from tomoe_explore.reduction.mover_fit import fit_movers
+from tomoe_explore.reduction.movers import find_movers
+from tomoe_explore.reduction.moving_tables import movers_tables
 from tomoe_explore.reduction.neighbours import blended, find_pairs, spilled_light, starlight
 from tomoe_explore.reduction.photometry import photometry, stack_photometry
 from tomoe_explore.reduction.quality import check_images, check_light, check_noise, check_sky, diagnose, frame_flags
 from tomoe_explore.reduction.registration import register
+from tomoe_explore.reduction.residuals import residuals
 from tomoe_explore.reduction.stack import stack_film
 from tomoe_explore.reduction.targets import choose_targets
 from tomoe_explore.reduction.transparency import transparency, twinkling
@@ -60,8 +63,6 @@ class Parameters:
         Aperture radius of the photometry in units of the seeing.
     pointing_error_arcmin, rotation_error_deg : float
         How far the header's pointing may be off.
-    mover_snr : float
-        Threshold of a point in one frame for the linking of movers.
     mover_rates : (float, float)
         Rates sought, arcsec/s.
 
@@ -76,8 +77,7 @@ class Parameters:
     aperture_fwhm: float = 1.0
     pointing_error_arcmin: float = 6.0
     rotation_error_deg: float = 1.2
-    mover_snr: float = 5.0
-    mover_rates: tuple[float, float] = (0.5, 100.0)
+    mover_rates: tuple[float, float] = (0.3, 100.0)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Parameters:
@@ -124,9 +124,11 @@ def reduce_film(
     prepared = replace(prepared, stack=_solved(prepared, solution, p))
     measured, stack, zero = _measure(prepared, stars, solution, p, reduction_id)
     wcs = TanSip.from_header(stack.wcs_header)
-    tracks = find_movers(prepared, measured.frames, snr=p.mover_snr, speeds_arcsec_s=p.mover_rates)
-    tracks = measure_movers(prepared, measured.frames, tracks, zero, radius_px=stack.aperture_px)
-    movers, mover_detections = tables.movers_tables(film.exposure, reduction_id, wcs, tracks, zero.njy)
+    prepared = replace(prepared, stack=stack)
+    moving = residuals(prepared, measured.frames, stars, zero)
+    found = find_movers(moving, film.exposure.frame_interval_s, rates=p.mover_rates)
+    fitted = fit_movers(prepared, measured.frames, moving, found, zero)
+    movers, mover_detections = movers_tables(film.exposure, reduction_id, wcs, fitted, zero.njy)
     products = {
         "photometry": tables.photometry_table(measured),
         "sources": tables.sources_table(
