@@ -1,0 +1,207 @@
+"""How much light lies along one track of a film of residuals, and the best track near one."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.int8]
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+SOFT = 3.5  #: sigma of one frame above which more counts little: one bright frame makes no track
+SHIFT_ROWS = 32  #: rows of cells that share a frame's shift
+
+
+@njit(cache=True, nogil=True)
+def distinct(
+    hits: NDArray[np.int32], order: NDArray[np.int64], span: float, reach: float, limit: int
+) -> NDArray[np.int64]:
+    """Hits that are no part of a better one: their tracks begin or end elsewhere.
+
+    Parameters
+    ----------
+    hits : ndarray of int32, (k, 5)
+        From `tracks.search`.
+    order : ndarray of int64, (k,)
+        Best first.
+    span : float
+        Frames from the middle of the film to either end.
+    reach : float
+        Tracks that begin and end as close as this are one, cells.
+    limit : int
+        At most so many are returned.
+
+    Returns
+    -------
+    ndarray of int64
+        Indices into ``hits``.
+    """
+    chosen = np.empty(limit, np.int64)
+    ends = np.empty((limit, 4))
+    n = 0
+    for k in order:
+        x, y, ux, uy = hits[k, 1], hits[k, 2], hits[k, 3] / 9.0, hits[k, 4] / 9.0
+        one = (x - span * ux, y - span * uy, x + span * ux, y + span * uy)
+        new = True
+        for j in range(n):
+            if (
+                abs(one[0] - ends[j, 0]) <= reach and abs(one[1] - ends[j, 1]) <= reach
+                and abs(one[2] - ends[j, 2]) <= reach and abs(one[3] - ends[j, 3]) <= reach
+            ):  # fmt: skip
+                new = False
+                break
+        if new:
+            ends[n, 0], ends[n, 1], ends[n, 2], ends[n, 3] = one
+            chosen[n] = k
+            n += 1
+            if n == limit:
+                break
+    return chosen[:n]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _place(track, shifts, f, n):  # type: ignore[no-untyped-def]
+    """Where a track is in a frame, cells."""
+    x, y, ux, uy = track
+    t = f - 0.5 * (n - 1)
+    py = y + uy * t
+    band = min(max(int(py) // SHIFT_ROWS, 0), shifts.shape[1] - 1)
+    return x + ux * t + shifts[f, band, 0], py + shifts[f, band, 1]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _value(image, x, y, noise):  # type: ignore[no-untyped-def]
+    """Between cells, in sigma: what lies above `SOFT` counts a fifth. NaN outside."""
+    sigma, rho = noise[0], noise[1]
+    ny, nx = image.shape
+    i, j = int(np.floor(x)), int(np.floor(y))
+    if i < 0 or j < 0 or i >= nx - 1 or j >= ny - 1:
+        return np.nan
+    a, b = x - i, y - j
+    value = (1 - b) * ((1 - a) * image[j, i] + a * image[j, i + 1])
+    value += b * ((1 - a) * image[j + 1, i] + a * image[j + 1, i + 1])
+    value /= sigma * np.sqrt((1 - 2 * a * (1 - a) * (1 - rho)) * (1 - 2 * b * (1 - b) * (1 - rho)))
+    if value > SOFT:
+        return SOFT + 0.2 * (value - SOFT)
+    return max(value, -SOFT)
+
+
+@njit(cache=True, nogil=True)
+def track_snr(
+    film: Bytes, used: Bools, shifts: Floats, track: tuple[float, float, float, float], noise: tuple[float, float]
+) -> tuple[float, int]:
+    """Signal to noise of the light along a track.
+
+    Parameters
+    ----------
+    film : ndarray of int8, (n, ny, nx)
+    used : ndarray of bool, (n,)
+        Frames that were recorded.
+    shifts : ndarray of float32, (n, ny / SHIFT_ROWS, 2)
+        Of each frame along x and y, cells.
+    track : (x, y, ux, uy)
+        Cells at the middle of the film; cells a frame.
+    noise : (sigma, correlation)
+        Of the film's cells, and of neighbouring ones.
+
+    Returns
+    -------
+    snr : float
+    n : int
+        Frames that see the place.
+    """
+    n = len(film)
+    total, seen = 0.0, 0
+    for f in range(n):
+        if used[f]:
+            x, y = _place(track, shifts, f, n)
+            value = _value(film[f], x, y, noise)
+            if not np.isnan(value):
+                total += value
+                seen += 1
+    return (total / np.sqrt(seen) if seen else 0.0), seen
+
+
+@njit(cache=True, nogil=True)
+def best_track(
+    film: Bytes, used: Bools, shifts: Floats, start: tuple[float, float, float, float], noise: tuple[float, float]
+) -> tuple[float, float, float, float, float, int]:
+    """Climb from a track to the best one near it: ``(snr, x, y, ux, uy, n)``.
+
+    Parameters are those of `track_snr`. Steps are half a cell at first, at the middle or at the ends of the film.
+    """
+    n = len(film)
+    track = np.array(start)
+    top, seen = track_snr(film, used, shifts, start, noise)
+    step = np.array([0.5, 0.5, 1.0 / n, 1.0 / n])
+    for _ in range(4):
+        for _ in range(6):
+            moved = False
+            for p in range(4):
+                for sign in (-1.0, 1.0):
+                    old = track[p]
+                    track[p] = old + sign * step[p]
+                    s, k = track_snr(film, used, shifts, (track[0], track[1], track[2], track[3]), noise)
+                    if s > top:
+                        top, seen, moved = s, k, True
+                    else:
+                        track[p] = old
+            if not moved:
+                break
+        step *= 0.5
+    return top, track[0], track[1], track[2], track[3], seen
+
+
+@njit(cache=True, nogil=True)
+def motion_snr(
+    film: Bytes,
+    used: Bools,
+    shifts: Floats,
+    track: tuple[float, float, float, float],
+    noise: tuple[float, float, float],
+) -> float:
+    """Signal to noise of the light along a track when what stands still there is taken off, whatever it be.
+
+    Parameters
+    ----------
+    film, used, shifts, track
+        As in `track_snr`.
+    noise : (sigma, correlation, width)
+        Also the width of the smoothing, cells.
+
+    Notes
+    -----
+    With ``v(g, f)`` the value in frame g at the track's place in frame f and ``K`` the image's overlap with itself at
+    the distance of two places, an unknown still image is profiled out by the mean over time:
+    ``S = (sum v(f, f) - sum v(g, f) / n) / sqrt(n - sum K(g, f) / n)``.
+    """
+    n = len(film)
+    places = np.empty((n, 2))
+    ok = np.zeros(n, np.bool_)
+    sigma_rho, m = (noise[0], noise[1]), 0
+    for f in range(n):
+        if used[f]:
+            x, y = _place(track, shifts, f, n)
+            if not np.isnan(_value(film[f], x, y, sigma_rho)):
+                ok[f], m = True, m + 1
+            places[f, 0], places[f, 1] = x - shifts[f, 0, 0], y - shifts[f, 0, 1]
+    if m < 2:
+        return 0.0
+    along, still, overlap = 0.0, 0.0, 0.0
+    for f in range(n):
+        if not ok[f]:
+            continue
+        for g in range(n):
+            if not ok[g]:
+                continue
+            v = _value(film[g], places[f, 0] + shifts[g, 0, 0], places[f, 1] + shifts[g, 0, 1], sigma_rho)
+            v = 0.0 if np.isnan(v) else v
+            d2 = (places[f, 0] - places[g, 0]) ** 2 + (places[f, 1] - places[g, 1]) ** 2
+            overlap += np.exp(-d2 / (4 * noise[2] ** 2))
+            still += v
+            if f == g:
+                along += v
+    return (along - still / m) / np.sqrt(max(m - overlap / m, 1e-6))

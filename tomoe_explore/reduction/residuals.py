@@ -1,0 +1,153 @@
+"""Step 11: what the film has that the sky has not: frames less the known stars and the sky, over their noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomoe_explore import memory
+from tomoe_explore.camera import NX, NY
+from tomoe_explore.data import SATURATED_PIXEL, Refcat
+from tomoe_explore.kernels.blobs import paint
+from tomoe_explore.kernels.matching import nearest
+from tomoe_explore.kernels.moffat import moffat, reaches
+from tomoe_explore.kernels.residual_film import half_kernel, residual_film
+from tomoe_explore.kernels.still import SHIFT_ROWS, drift_snr, take_off
+from tomoe_explore.reduction.moving import CELL, ResidualFilm, to_cells
+from tomoe_explore.reduction.values import Bools, Doubles, Floats, FrameSeries, Prepared, Zeropoint
+from tomoe_explore.wcs import TanSip
+
+MATCH_PX = 2.0  #: a detection this near to a reference star is the star
+BRIGHT_SNR = 60.0  #: detections above it belong to the reference, whether the catalog knows them or not
+FADE = 0.25  #: of the stack's noise in a pixel: where a star's light is held to end
+DRIFT_SNR = 3.0  #: unknown sources that drift less significantly than this stand still
+SHIFT_ERROR_PX, LIGHT_ERROR = 0.15, 0.06  #: what is left of a star's shift and brightness in a frame, as cells see it
+SPREAD_PX = 2.5  #: about saturated pixels
+EDGE_PX = 4
+CLIP = 7.0  #: larger values are no noise
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Stars and what they reach, pixels."""
+
+    x: Doubles
+    y: Doubles
+    reach: Doubles
+
+    @property
+    def pixels(self) -> Bools:
+        """True where they shine."""
+        shining = memory.empty((NY, NX), np.bool_)
+        shining[:] = False
+        paint(shining, self.x, self.y, self.reach)
+        return shining
+
+
+def residuals(prepared: Prepared, frames: FrameSeries, stars: Refcat, zero: Zeropoint) -> ResidualFilm:
+    """The film of residuals that movers and streaks are sought in.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        Its stack solved.
+    frames : FrameSeries
+        With the stars' light.
+    stars : Refcat
+        About the film, at its epoch, as faint as it goes.
+    zero : Zeropoint
+
+    Returns
+    -------
+    ResidualFilm
+
+    Notes
+    -----
+    The reference must not hold what is sought: a mean over time would, of a slow mover. So it is the dark and the
+    smooth sky; only where the catalog has a star, or something bright shines, is it the mean frame. What the stack
+    shows beyond that is taken off afterwards if it stands still, and stays if it drifts.
+    """
+    known, unknown = _sources(prepared, stars, zero)
+    film, n = prepared.film, prepared.film.n_frames
+    shape = NY // CELL, NX // CELL
+    cells = memory.empty((n, *shape), np.int8)
+    width = float(np.sqrt((prepared.stack.fwhm_px / 2.3548 / CELL) ** 2 + 1 / 12))
+    kernel, shining = half_kernel(width), known.pixels
+    c = prepared.calibration
+    images = prepared.mean, c.dark, c.flat, prepared.detections.background, _blocked(prepared), shining
+    noise = 1.0 / c.gain, c.read_noise**2, SHIFT_ERROR_PX**2, LIGHT_ERROR**2
+    changes = _changes(frames, shape[0])
+    for start, block in film.blocks():
+        here = slice(start, start + len(block))
+        residual_film(block, film.packing, images, noise, tuple(a[here] for a in changes), kernel, cells[here])
+    cells[~prepared.recorded] = 0
+    shifts = np.stack([changes[1], changes[2]], axis=2)[:, SHIFT_ROWS // 2 :: SHIFT_ROWS] / np.float32(CELL)
+    made = ResidualFilm(cells, prepared.recorded, _sigma(cells[prepared.recorded], shining), width, shifts)
+    _settle(made, unknown)
+    return made
+
+
+def _sources(prepared: Prepared, stars: Refcat, zero: Zeropoint) -> tuple[_Known, _Known]:
+    """Stars of the catalog and bright detections; detections that are neither."""
+    stack, detections = prepared.stack, prepared.detections
+    wcs = TanSip.from_header(stack.wcs_header)
+    x, y = wcs.to_pixels(stars.ra, stars.dec)
+    near = (x > -20) & (y > -20) & (x < NX + 20) & (y < NY + 20)
+    x, y = x[near], y[near]
+    flux = 10.0 ** (-0.4 * (stars.mag[near].astype(float) - zero.value))
+    match, _ = nearest((detections.x, detections.y), (x, y), MATCH_PX)
+    alone = np.ones(len(detections), bool)
+    alone[match[match >= 0]] = False
+    bright = (detections.flux > BRIGHT_SNR * detections.flux_err) | detections.saturated
+    growth = zero.growth
+    fwhm = 2 * growth.alpha * np.sqrt(2 ** (1 / growth.beta) - 1)
+    psf = moffat(fwhm, growth.beta)
+    level = FADE * np.sqrt(stack.sky_variance)
+    own = detections.flux.astype(np.float64)
+    reach = reaches(psf, np.append(flux, own[alone & bright]), level)
+    shines = reach > 0
+    places = np.append(x, detections.x[alone & bright]), np.append(y, detections.y[alone & bright])
+    known = _Known(places[0][shines], places[1][shines], np.maximum(reach[shines], stack.fwhm_px))
+    faint = np.flatnonzero(alone & ~bright)
+    reach = np.maximum(reaches(psf, own[faint], level), stack.fwhm_px)
+    return known, _Known(detections.x[faint], detections.y[faint], reach)
+
+
+def _blocked(prepared: Prepared) -> Bools:
+    """Bad pixels, saturated ones with those about them, and the edges, where stars are that nothing detects."""
+    mask = prepared.stack.mask
+    blocked = memory.empty(mask.shape, np.bool_)
+    np.greater(mask, 0, out=blocked)
+    y, x = np.nonzero(mask & SATURATED_PIXEL)
+    paint(blocked, x.astype(np.float64), y.astype(np.float64), np.full(len(x), SPREAD_PX))
+    blocked[:EDGE_PX] = blocked[-EDGE_PX:] = True
+    blocked[:, :EDGE_PX] = blocked[:, -EDGE_PX:] = True
+    return blocked
+
+
+def _changes(frames: FrameSeries, rows: int) -> tuple[Floats, Floats, Floats, Floats]:
+    """Sky above the mean, shifts and light of each frame at each row of cells, ``(n, rows)``."""
+    dx, dy = frames.shifts(np.arange(rows) * CELL + 0.5)
+    sky = np.median(frames.sky_offset, axis=(1, 2)).astype(np.float32)
+    each = np.ones(rows, np.float32)
+    return (
+        np.ascontiguousarray(sky[:, None] * each), np.ascontiguousarray(dx.T), np.ascontiguousarray(dy.T),
+        np.ascontiguousarray(frames.transparency[:, None].astype(np.float32) * each),
+    )  # fmt: skip
+
+
+def _sigma(cells: NDArray[np.int8], shining: Bools) -> float:
+    """Noise of the cells without stars, from some rows."""
+    free = ~(shining[::16, ::CELL] | shining[1::16, 1::CELL])
+    values = cells[::3, ::8][:, free].astype(np.float32)
+    return float(np.sqrt(np.mean(np.clip(values, -CLIP, CLIP) ** 2)))
+
+
+def _settle(film: ResidualFilm, unknown: _Known) -> None:
+    """Take off the unknown sources that stand still, in place."""
+    x, y = to_cells(unknown.x), to_cells(unknown.y)
+    drift = drift_snr(film.cells, film.recorded, film.shifts, x, y, (film.sigma, film.width))
+    still = drift < DRIFT_SNR
+    take_off(film.cells, film.recorded, x[still], y[still], unknown.reach[still] / CELL + 1)
