@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 CELLS = 32  #: cells along the axis that a segment follows
 HALF = 16  #: segments begin at every 16th cell of that axis, so that they overlap by half
-BIG, SMALL = np.int8(63), np.int8(-14)  #: sums of half a segment are clipped to these: two and a threshold fit int8
-MAX_THRESHOLD = 100
+BIG, SMALL = np.int8(63), np.int8(-8)  #: sums of half a segment are clipped to these: two and a threshold fit int8
+MAX_THRESHOLD = 110
+CLIP = np.int8(7)  #: brighter cells count as this: a star does not make a line, and sixteen cells fit int8
 APART = 8  #: cells between segments that are told apart within a band, across the axis
 
 _PAD = 64  #: cells beside a row that stay empty
@@ -67,9 +68,11 @@ def offsets(slope: int, length: int) -> NDArray[np.int64]:
 
 
 @njit(cache=True, nogil=True)
-def _copy(row, out):  # type: ignore[no-untyped-def]
-    for x in range(len(row)):  # an assignment of slices looks for overlaps, 20 times as long
-        out[x] = row[x]
+def _copy(row, coarse, out):  # type: ignore[no-untyped-def]
+    """Clipped; where coarse, in half as many units."""
+    half = np.int8(1) if coarse else np.int8(0)
+    for x in range(len(row)):
+        out[x] = (max(min(row[x], CLIP), -CLIP) + half) >> half
 
 
 @njit(cache=True, nogil=True)
@@ -155,20 +158,21 @@ def _pick(best, p, h, thresholds, sign, found, k):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True)
-def _load(cells, first, sign, out):  # type: ignore[no-untyped-def]
+def _load(cells, first, sign, coarse, out):  # type: ignore[no-untyped-def]
     """Sixteen rows into the middle of wider empty ones."""
     ny, nx = cells.shape
     at = _PAD + (_OUTSIDE if sign > 0 else 0)
     for r in range(HALF):
         if first + r < ny:
-            _copy(cells[first + r], out[r, at : at + nx])
+            _copy(cells[first + r], coarse, out[r, at : at + nx])
         else:
             out[r] = 0
 
 
 @njit(cache=True, nogil=True)
-def _along(cells, thresholds, deep, found, k, swapped):  # type: ignore[no-untyped-def]
+def _along(cells, thresholds, kind, found, swapped):  # type: ignore[no-untyped-def]
     """Segments along the first axis of a frame into ``found``: x1, y1, x2, y2 and the sum above the threshold."""
+    (deep, coarse), k = kind, 0
     ny, nx = cells.shape
     width = (nx + _OUTSIDE + 127) // 128 * 128 + 2 * _PAD
     rows = np.zeros((HALF, width), np.int8)
@@ -181,7 +185,7 @@ def _along(cells, thresholds, deep, found, k, swapped):  # type: ignore[no-untyp
     for band in range((ny + HALF - 1) // HALF):
         for lean in range(2):
             sign = 1 - 2 * lean
-            _load(cells, band * HALF, sign, rows)
+            _load(cells, band * HALF, sign, coarse, rows)
             _level(rows, one, 1, sign)
             _level(one, two, 2, sign)
             _level(two, three, 4, sign)
@@ -230,19 +234,19 @@ def turn(cells: NDArray[np.int8], out: NDArray[np.int8]) -> None:
 
 @njit(cache=True, nogil=True)
 def find_segments(
-    cells: NDArray[np.int8], thresholds: NDArray[np.int64], deep: bool, found: NDArray[np.int16]
+    cells: NDArray[np.int8], thresholds: NDArray[np.int64], kind: tuple[bool, bool], found: NDArray[np.int16]
 ) -> int:
     """Segments of one frame that are brighter than noise.
 
     Parameters
     ----------
     cells : ndarray of int8, (ny, nx)
-        Residuals between -7 and 7.
-    thresholds : ndarray of int64, (2, 32) or (2, 64)
-        For the sum of a segment, by its axis (along rows of cells: 0, along columns: 1) and its slope: how many cells
-        it goes across; at most `MAX_THRESHOLD`. In deep mode for half the sum.
-    deep : bool
-        Whether segments are 64 cells long, not 32.
+        Residuals in units of half the noise.
+    thresholds : ndarray of int64, (32,) or (64,)
+        For the sum of a segment, by its slope (how many cells it goes across); at most `MAX_THRESHOLD`.
+    kind : (deep, coarse)
+        Whether segments are 64 cells long, not 32, and the threshold is for half their sum; whether the threshold is
+        in units of the noise, not of half the noise: in wide seeing neighbours agree, and sums are larger.
     found : ndarray of int16, (k, 5)
         Written: both ends in cells (x1, y1, x2, y2), and by how much the sum exceeds its threshold.
 
@@ -253,39 +257,5 @@ def find_segments(
     """
     turned = np.empty((cells.shape[1], cells.shape[0]), np.int8)
     turn(cells, turned)
-    k = _along(cells, thresholds[1], deep, found, 0, False)
-    return _along(turned, thresholds[0], deep, found, k, True)
-
-
-@njit(cache=True, nogil=True)
-def covariances(cells: NDArray[np.int8], step: int) -> NDArray[np.float64]:
-    """Covariance of cells up to two rows and three columns apart, of what is within three sigma.
-
-    Parameters
-    ----------
-    cells : ndarray of int8, (n, ny, nx)
-        Residual film of noise 2.
-    step : int
-        Every so many rows are looked at.
-
-    Returns
-    -------
-    ndarray of float64, (3, 7)
-        By the lag along y (0, 1, 2) and along x (-3 to 3).
-    """
-    n, ny, nx = cells.shape
-    total, count = np.zeros((3, 7)), np.zeros((3, 7))
-    for f in range(n):
-        for y in range((7 * f) % step, ny - 2, step):
-            for j in range(3):
-                for i in range(-3, 4):
-                    products, pairs = 0, 0
-                    a, b = cells[f, y, 3 : nx - 3], cells[f, y + j, 3 + i : nx - 3 + i]
-                    for x in range(len(a)):
-                        u, v = np.int16(a[x]), np.int16(b[x])
-                        inside = (u < 6) & (u > -6) & (v < 6) & (v > -6)
-                        products += np.int32(u * v) * inside
-                        pairs += np.int32(inside)
-                    total[j, i + 3] += products
-                    count[j, i + 3] += pairs
-    return total / np.maximum(count, 1)
+    k = _along(cells, thresholds, kind, found, False)
+    return k + _along(turned, thresholds, kind, found[k:], True)

@@ -9,7 +9,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 MIN_CELLS = 16  #: a trail is at least so long along its axis
+PLAIN = 4.5  #: mean of a segment that is no work of noise
 ROUNDS = 12  #: of growing; each makes a trail half as long again on either side
+CLIP = 24.0  #: brighter cells count as this
 _SAMPLES = 160  #: of a line while its direction is sought
 
 
@@ -22,7 +24,8 @@ def _at(cells, x, y):  # type: ignore[no-untyped-def]
         return 0.0
     u, v = x - i, y - j
     low = cells[j, i] * (1.0 - u) + cells[j, i + 1] * u
-    return low * (1.0 - v) + (cells[j + 1, i] * (1.0 - u) + cells[j + 1, i + 1] * u) * v
+    value = low * (1.0 - v) + (cells[j + 1, i] * (1.0 - u) + cells[j + 1, i + 1] * u) * v
+    return min(max(value, -CLIP), CLIP)
 
 
 @njit(cache=True, nogil=True)
@@ -38,16 +41,21 @@ def _mean(cells, x1, y1, x2, y2):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _turned(cells, line, step):  # type: ignore[no-untyped-def]
-    """The brightest of 25 lines whose ends lie up to two steps across from those given."""
+    """The middle of the brightest of 25 lines whose ends lie up to two steps across from those given."""
     x1, y1, x2, y2 = line
     steep = abs(y2 - y1) > abs(x2 - x1)
-    best, a, b = -1e9, 0.0, 0.0
-    for p in range(-2, 3):
-        for q in range(-2, 3):
-            u, v = p * step, q * step
-            mean = _mean(cells, x1 + u, y1, x2 + v, y2) if steep else _mean(cells, x1, y1 + u, x2, y2 + v)
-            if mean > best:
-                best, a, b = mean, u, v
+    means = np.empty((5, 5))
+    for p in range(5):
+        for q in range(5):
+            u, v = (p - 2) * step, (q - 2) * step
+            means[p, q] = _mean(cells, x1 + u, y1, x2 + v, y2) if steep else _mean(cells, x1, y1 + u, x2, y2 + v)
+    least = 0.9 * means.max()
+    total, a, b = 1e-9, 0.0, 0.0
+    for p in range(5):
+        for q in range(5):
+            weight = max(means[p, q] - least, 0.0)
+            total, a, b = total + weight, a + weight * (p - 2) * step, b + weight * (q - 2) * step
+    a, b = a / total, b / total
     return (x1 + a, y1, x2 + b, y2) if steep else (x1, y1 + a, x2, y2 + b)
 
 
@@ -103,6 +111,9 @@ def _ends(profile, level, middle):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _grown(cells, line):  # type: ignore[no-untyped-def]
     """A segment's line turned, and made longer or shorter, until it holds the trail."""
+    if _mean(cells, line[0], line[1], line[2], line[3]) > PLAIN:  # a bright trail is as wide as its segment is askew
+        line = _turned(cells, line, 2.0)
+        line = _turned(cells, line, 1.5)
     for step in (0.75, 0.3):
         line = _turned(cells, line, step)
     x1, y1, x2, y2 = line
@@ -122,7 +133,7 @@ def _grown(cells, line):  # type: ignore[no-untyped-def]
         x1, y1, x2, y2 = new
         if max(abs(x2 - x1), abs(y2 - y1)) < 4:
             break
-        x1, y1, x2, y2 = _turned(cells, (x1, y1, x2, y2), 0.4)
+        x1, y1, x2, y2 = _turned(cells, (x1, y1, x2, y2), 1.0 if level > PLAIN else 0.4)
         if moved < 1.5:
             break
     return _turned(cells, (x1, y1, x2, y2), 0.15)
@@ -194,11 +205,11 @@ def trace(
     Parameters
     ----------
     cells : ndarray of int8, (ny, nx)
-        Residuals; what is found is set to 0.
+        Residuals in units of half the noise; what is found is set to 0.
     segments : ndarray of int16, (k, 5)
         As `segments.find_segments` gives them.
-    noise : ndarray of float64, (2, 32)
-        Of a cell in a long sum along a line, by the line's axis and slope as the segments have them.
+    noise : ndarray of float64, (32,)
+        Of a cell in a long sum along a line, by the line's slope in 32nds.
     snr : float
         Least signal to noise of a trail.
     limit : int
@@ -217,16 +228,14 @@ def trace(
     for k in order:
         x1, y1, x2, y2 = segments[k, 0] * 1.0, segments[k, 1] * 1.0, segments[k, 2] * 1.0, segments[k, 3] * 1.0
         clipped, _ = _inside(cells, (x1, y1, x2, y2), 0.0)
-        axis = 1 if abs(clipped[3] - clipped[1]) >= abs(clipped[2] - clipped[0]) else 0
-        if m > 0 and _significance(cells, clipped, noise[axis, 0])[0] < 3.0:
+        if m > 0 and _significance(cells, clipped, noise[0])[0] < 3.0:
             continue  # it was part of a trail found before
         line = _grown(cells, clipped)
         dx, dy = abs(line[2] - line[0]), abs(line[3] - line[1])
         if max(dx, dy) < MIN_CELLS:
             continue
-        axis = 1 if dy >= dx else 0
         slope = min(int(32 * min(dx, dy) / max(dx, dy)), 31)
-        whole, part = _significance(cells, line, noise[axis, slope])
+        whole, part = _significance(cells, line, noise[slope])
         if whole < snr or part < 0.5 * snr:
             continue
         if m == limit:
