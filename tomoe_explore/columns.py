@@ -139,7 +139,7 @@ COLUMNS: tuple[tuple[str, str, str, str, str], ...] = (
         "Moving object: reduction_id and 5 digits; a running number in a simulation",
     ),
     ("rate", "float32?", "arcsec.s**-1", "pos.pm", "Angular rate; null where it cannot be known"),
-    ("rate_err", "float32", "arcsec.s**-1", "stat.error;pos.pm", "Standard error of the rate"),
+    ("rate_err", "float32", "arcsec.s**-1", "stat.error;pos.pm", "Standard error of the rate; NaN where it is null"),
     ("position_angle", "float32", "deg", "pos.posAng;pos.pm", "Direction of the motion, from north through east"),
     ("score", "float32", "", "stat.likelihood", "Statistic by which candidates are ranked; higher is better"),
     (
@@ -168,7 +168,18 @@ COLUMNS: tuple[tuple[str, str, str, str, str], ...] = (
     ("y2", "float32", "pix", "pos.cartesian.y;instr.det", "Row of the last end"),
     ("length", "float32", "arcsec", "phys.angSize", "Length between the ends"),
     ("width", "float32", "arcsec", "phys.angSize", "Full width at half maximum across the streak"),
-    ("class", "string", "", "src.class", "meteor, satellite, unknown; glint in a simulation"),
+    ("class", "string", "", "src.class", "meteor, satellite, glint (a point in one frame), unknown"),
+    ("class_probability", "float32", "", "stat.probability", "Of the likelier of meteor and satellite; NaN of a glint"),
+    ("end_err", "float32", "arcsec", "stat.error;pos", "Standard error of the worse end along; an end cut off has none"),
+    ("across_err", "float32", "arcsec", "stat.error;pos", "Standard error of the ends across the streak"),
+    ("variability", "float32", "", "src.var.amplitude", "Scatter of the brightness along over its mean, noise taken off"),
+    (
+        "taper",
+        "float32",
+        "",
+        "src.var",
+        "1 - brightness of the outer quarters over that of the middle half: 0 of an even streak, 1 of one that fades",
+    ),
     # --- exposures --------------------------------------------------------------------------------
     ("object", "string", "", "meta.id;src", "OBJECT of the header"),
     ("project", "string", "", "meta.id;obs.proposal", "PROJECT of the header"),

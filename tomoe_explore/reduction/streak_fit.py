@@ -9,7 +9,7 @@ from scipy.special import gamma
 
 from tomoe_explore.camera import NX, NY
 from tomoe_explore.kernels.strips import end_chi2, normal_equations, profile_across, ridge, strip, tabulated
-from tomoe_explore.reduction.moving import FittedTrail, Trails
+from tomoe_explore.reduction.trails import FittedTrail, Trails
 from tomoe_explore.reduction.values import Doubles, Floats, FrameSeries, Prepared, Zeropoint
 
 FIT_SNR = 7.5  #: least of a trail in the pixels: what 10^4 frames of noise do not reach

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from tomoe_explore.kernels.segments import CELLS, MAX_THRESHOLD, find_segments, lags
 from tomoe_explore.kernels.traces import erase, trace
-from tomoe_explore.reduction.moving import CELL, ResidualFilm, Streaks, Trails, to_cells, to_pixels
+from tomoe_explore.reduction.moving import CELL, ResidualFilm, to_cells, to_pixels
+from tomoe_explore.reduction.trails import Streaks, Trails
 from tomoe_explore.reduction.values import Doubles
 
 SEGMENT_SNR = 4.75  #: of a segment of 64 px that is looked at: some eight in a frame of noise
