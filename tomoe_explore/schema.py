@@ -144,7 +144,7 @@ _ALL = (
     _table(
         "streaks", "a streak in one frame or several",
         "streak_id exposure_id detector_id frame_first frame_last mjd_first mjd_last ra1 dec1 ra2 dec2 "
-        + _OUTLINE + " reduction_id",
+        + _OUTLINE + " object_id rate_err mag_err end_err across_err variability taper class_probability reduction_id",
     ),
     _table(
         "exposures", "an exposure of the camera",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomoe_explore import memory, schema
+from tomoe_explore import memory
 from tomoe_explore.camera import NX, NY, PIXEL_SCALE, airmass, detector_center, north_angle, scintillation
 from tomoe_explore.data import Film, Masters, Reduction, Refcat, Stack
 from tomoe_explore.errors import AstrometryError, FilmError, NoReferenceStarsError
@@ -25,6 +25,7 @@ from tomoe_explore.reduction.epoch import check_epoch
 from tomoe_explore.reduction.frames import check_frames, fill_holes, recorded_frames, stand_in
 from tomoe_explore.reduction.mover_fit import fit_movers
 from tomoe_explore.reduction.movers import find_movers
+from tomoe_explore.reduction.moving import ResidualFilm
 from tomoe_explore.reduction.moving_tables import movers_tables
 from tomoe_explore.reduction.neighbours import blended, find_pairs, spilled_light, starlight
 from tomoe_explore.reduction.photometry import photometry, stack_photometry
@@ -32,10 +33,17 @@ from tomoe_explore.reduction.quality import check_images, check_light, check_noi
 from tomoe_explore.reduction.registration import register
 from tomoe_explore.reduction.residuals import residuals
 from tomoe_explore.reduction.stack import stack_film
+from tomoe_explore.reduction.streak_class import classify
+from tomoe_explore.reduction.streak_fit import fit_trails
+from tomoe_explore.reduction.streak_table import crossing_flags, streaks_table
+from tomoe_explore.reduction.streak_tracks import track_streaks
+from tomoe_explore.reduction.streaks import find_trails, mask_streaks
 from tomoe_explore.reduction.targets import choose_targets
+from tomoe_explore.reduction.trails import Streaks
 from tomoe_explore.reduction.transparency import transparency, twinkling
 from tomoe_explore.reduction.values import (
     Floats,
+    FrameSeries,
     Growth,
     Pairs,
     Prepared,
@@ -65,6 +73,8 @@ class Parameters:
         How far the header's pointing may be off.
     mover_rates : (float, float)
         Rates sought, arcsec/s.
+    deep_streaks : bool
+        Whether to seek fainter trails that are longer than 300 px; twice the time.
 
     Examples
     --------
@@ -78,6 +88,7 @@ class Parameters:
     pointing_error_arcmin: float = 6.0
     rotation_error_deg: float = 1.2
     mover_rates: tuple[float, float] = (0.3, 100.0)
+    deep_streaks: bool = False
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Parameters:
@@ -126,6 +137,10 @@ def reduce_film(
     wcs = TanSip.from_header(stack.wcs_header)
     prepared = replace(prepared, stack=stack)
     moving = residuals(prepared, measured.frames, stars, zero)
+    streaks = _streaks(prepared, measured.frames, zero, moving, p)
+    mask_streaks(moving, streaks, stack.fwhm_px)
+    crossed = crossing_flags(streaks, measured.targets.x, measured.targets.y, stack.aperture_px, film.n_frames)
+    measured = replace(measured, flags=measured.flags | crossed)
     found = find_movers(moving, film.exposure.frame_interval_s, rates=p.mover_rates)
     fitted = fit_movers(prepared, measured.frames, moving, found, zero)
     movers, mover_detections = movers_tables(film.exposure, reduction_id, wcs, fitted, zero.njy)
@@ -137,10 +152,18 @@ def reduce_film(
         "frames": tables.frames_table(measured, stack),
         "movers": movers,
         "mover_detections": mover_detections,
-        "streaks": schema.empty("streaks"),
+        "streaks": streaks_table(film.exposure, reduction_id, wcs, streaks, zero.njy),
     }
     dark_id, flat_id = (m.master_id if m and not film.calibrated else None for m in (masters.dark, masters.flat))
     return Reduction(reduction_id, film.exposure, stack, products, dark_id, flat_id, refcat.name, asdict(p))
+
+
+def _streaks(prepared: Prepared, frames: FrameSeries, zero: Zeropoint, moving: ResidualFilm, p: Parameters) -> Streaks:
+    """Trails of single frames, fitted, joined to streaks, classified."""
+    trails = find_trails(moving, deep=p.deep_streaks)
+    streaks = track_streaks(fit_trails(prepared, frames, zero, trails), prepared.film.exposure, prepared.recorded)
+    streaks = classify(streaks, frames, prepared.recorded)
+    return replace(streaks, flags=streaks.flags | np.int32(Flag.TOO_MANY if trails.too_many else 0))
 
 
 def _prepare(film: Film, masters: Masters, p: Parameters) -> Prepared:

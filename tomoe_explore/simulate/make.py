@@ -116,7 +116,12 @@ def _flying(plan: Plan, film: FilmSetup) -> list[StreakTrack]:
     sky = draw_streaks(plan.seed, setup, float(ridge), plan.counts["streaks"])
     tracks = [streak.on_film(plan.center, film.projection) for streak in sky]
     glints = draw_glints(plan.seed, setup, film.sensor.detector_id, plan.counts["glints"])
-    return [track for track in tracks if track is not None] + list(glints)
+    exposure = [s.exposure_id for s in plan.setups if s.kind == "object"].index(setup.exposure_id)
+    placed = [
+        streak.track(1000 * streak.detector_id + 700 + k, float(ridge)) for k, streak in enumerate(plan.placed_streaks)
+        if streak.detector_id == film.sensor.detector_id and streak.exposure == exposure
+    ]  # fmt: skip
+    return [track for track in tracks if track is not None] + list(glints) + placed
 
 
 def film_setup(plan: Plan, setup: ExposureSetup, sensor: Sensor) -> FilmSetup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tomoe_explore.refcat import write_refcat
 from tomoe_explore.simulate.conditions import Conditions
 from tomoe_explore.simulate.make import make_films
 from tomoe_explore.simulate.plan import Plan, choose_center, choose_stars, make_plan, read_table, schedule, told_center
+from tomoe_explore.simulate.streaks import PlacedStreak
 from tomoe_explore.simulate.truth import TruthTables
 
 
@@ -96,6 +97,7 @@ def simulate(
     pointing_error_arcmin: float = 0.75,
     gain: str = "high",
     mistake: str | None = None,
+    placed_streaks: Sequence[PlacedStreak] = (),
     workers: int = 1,
     progress: bool = True,
 ) -> Simulation:
@@ -135,6 +137,8 @@ def simulate(
         Gain mode: ``high``, ``mid`` or ``low``.
     mistake : str, optional
         What the observer did wrong: one of `MISTAKES`.
+    placed_streaks : sequence of PlacedStreak
+        Streaks at given places, beside those drawn.
     workers : int
         Processes that make films; the bytes do not depend on it.
     progress : bool
@@ -179,6 +183,7 @@ def simulate(
     sky = choose_stars(seed, table, (center, told), detectors, mistake)
     setups = list(schedule(seed, night, exposures, frames, told))
     plan, catalog = make_plan(seed, sky, conditions, setups, counts, center=center, detectors=detectors)
+    plan = replace(plan, placed_streaks=tuple(placed_streaks))
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     write_refcat(catalog, folder / "refcat.parquet", name=f"simulated-{night}-{seed}")

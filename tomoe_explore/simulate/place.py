@@ -133,11 +133,12 @@ def _trail(
     course: tuple[tuple[float, float, float, float], tuple[float, float]],
     where: tuple[float, float],
     rate: float,
+    blur_px2: float = 0.0,
 ) -> Trail:
     """A trail of a track and the seconds at which it shines, with the tilt and the star image of a place."""
     (x, y, vx, vy), on = course
     dx, dy = film.tilt.at(n, *where)
-    xx, xy, yy = film.shape(n, *where)
+    xx, xy, yy = film.shape(n, *where, np.array([blur_px2, 0.0, blur_px2]) if blur_px2 else None)
     return Trail(n, (x + float(dx), y + float(dy), vx, vy), on, rate, (float(xx), float(xy), float(yy)))
 
 
@@ -160,7 +161,9 @@ def place_streaks(film: FilmSetup, streaks: Sequence[StreakTrack], truth: TruthT
             where = streak.at(sum(seen) / 2)
             passed = float(film.passed(n, *where)) * float(film.twinkle("streak", streak.streak_id)[n, 0])
             rate = float(film.electrons_per_s(streak.mag))
-            trails.append(_trail(film, n, (track, (streak.on_s - offset, streak.off_s - offset)), where, rate * passed))
+            for on, off, part in streak.parts:
+                course = track, (on - offset, off - offset)
+                trails.append(_trail(film, n, course, where, rate * passed * part, streak.blur_px2))
             _note_streak(film, streak, (n, *seen), rate, truth)
     return trails
 

@@ -29,6 +29,7 @@ from tomoe_explore.simulate.stars import (
     with_colors,
     with_faint_stars,
 )
+from tomoe_explore.simulate.streaks import PlacedStreak
 from tomoe_explore.simulate.variables import Variation, draw_variables
 
 DEFAULT_CENTER = (310.0, -12.0)  #: where the telescope points without stars of a table, deg
@@ -57,6 +58,8 @@ class Plan:
         Of all detectors of the camera: they cross from one to the next.
     variations : mapping of int to mapping of int to Variation
         By detector, then by ``star_id``.
+    placed_streaks : tuple of PlacedStreak
+        Streaks beside those drawn.
     """
 
     seed: int
@@ -68,6 +71,7 @@ class Plan:
     counts: Mapping[str, int]
     movers: tuple[Mover, ...] = ()
     variations: Mapping[int, Mapping[int, Variation]] | None = None
+    placed_streaks: tuple[PlacedStreak, ...] = ()
 
     @property
     def span_mjd(self) -> tuple[float, float]:

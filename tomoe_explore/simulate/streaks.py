@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tomoe_explore.camera import DETECTOR_IDS, NX, NY, PIXEL_SCALE, ROW_TIME_S, focal_plane_offset
+from tomoe_explore.camera import APERTURE_M, DETECTOR_IDS, NX, NY, PIXEL_SCALE, ROW_TIME_S, focal_plane_offset
 from tomoe_explore.simulate.draws import generator, log_uniform
 from tomoe_explore.simulate.header import ExposureSetup
 from tomoe_explore.simulate.projection import Projection
@@ -17,6 +17,8 @@ RATE_ARCSEC_S = (300.0, 18_000.0)  #: *assumed*: rates of streaks; as many in ea
 SHINES_S = (0.1, 0.45)  #: *assumed*: how long a streak shines
 PEAK_SNR = (3.0, 8.0)  #: *assumed*: signal over noise of a pixel on its ridge
 GLINT_MAG = (11.0, 16.0)  #: of a star that gives as much light in the frame
+METEOR_KM = 120.0  #: *assumed*: distance of meteors
+METEOR_PARTS = 24  #: of a meteor's life, each of one brightness
 GLINT_S = (0.02, 0.3)  #: *assumed*: how long a glint lasts
 
 
@@ -36,7 +38,12 @@ class StreakTrack:
     mag : float
         Gaia G of the source while it shines.
     kind : str
-        ``satellite`` or ``glint``.
+        ``satellite``, ``meteor`` or ``glint``.
+
+    Notes
+    -----
+    A meteor is brightest in the middle of its life, ``6 u (1 - u)`` of its mean where ``u`` goes from 0 to 1, and
+    `METEOR_KM` away: out of focus.
     """
 
     streak_id: int
@@ -53,6 +60,23 @@ class StreakTrack:
     def speed(self) -> float:
         """px/s."""
         return float(np.hypot(self.vx, self.vy))
+
+    @property
+    def parts(self) -> list[tuple[float, float, float]]:
+        """When each part of its life begins and ends, s, and its brightness there over that of ``mag``."""
+        if self.kind != "meteor":
+            return [(self.on_s, self.off_s, 1.0)]
+        edges = np.linspace(0.0, 1.0, METEOR_PARTS + 1)
+        part = np.diff(3 * edges**2 - 2 * edges**3) * METEOR_PARTS
+        at = self.on_s + edges * (self.off_s - self.on_s)
+        return [(float(a), float(b), float(f)) for a, b, f in zip(at[:-1], at[1:], part, strict=True)]
+
+    @property
+    def blur_px2(self) -> float:
+        """Variance, along each axis, of its image out of focus: an even disk's."""
+        if self.kind != "meteor":
+            return 0.0
+        return float(np.degrees(APERTURE_M / (1e3 * METEOR_KM)) * 3600 / PIXEL_SCALE / 4) ** 2
 
     def at(self, seconds: float) -> tuple[float, float]:
         """Pixel at a time."""
@@ -215,3 +239,49 @@ def draw_glints(seed: int, setup: ExposureSetup, detector_id: int, n: int) -> Se
             StreakTrack(1000 * detector_id + 500 + k, x, y, 0.0, 0.0, float(on), float(on + lasts), mag, "glint")
         )
     return glints
+
+
+@dataclass(frozen=True)
+class PlacedStreak:
+    """A streak that a benchmark or a test puts on one film.
+
+    Attributes
+    ----------
+    detector_id : int
+    exposure : int
+        Number of the exposure of the sky, from 0.
+    x, y : float
+        px, where it is in the middle of its life.
+    rate : float
+        arcsec/s.
+    angle : float
+        deg, of its motion, from +x towards +y.
+    middle_s, lasts_s : float
+        Middle of its life after the start of row 0 of frame 0, and how long it shines, s.
+    snr : float
+        Of a pixel on its ridge in the median response; in the mean over a meteor's life.
+    kind : str
+        ``satellite`` or ``meteor``.
+    """
+
+    detector_id: int
+    exposure: int
+    x: float
+    y: float
+    rate: float
+    angle: float
+    middle_s: float
+    lasts_s: float
+    snr: float
+    kind: str = "satellite"
+
+    def track(self, streak_id: int, ridge: float) -> StreakTrack:
+        """On its film; ``ridge`` as in `draw_streaks`."""
+        speed = self.rate / PIXEL_SCALE
+        vx, vy = speed * np.cos(np.radians(self.angle)), speed * np.sin(np.radians(self.angle))
+        mag = ridge - 2.5 * np.log10(self.snr * speed)
+        on = self.middle_s - self.lasts_s / 2
+        return StreakTrack(
+            streak_id, float(self.x - vx * self.middle_s), float(self.y - vy * self.middle_s), float(vx), float(vy),
+            on, on + self.lasts_s, float(mag), self.kind,
+        )  # fmt: skip

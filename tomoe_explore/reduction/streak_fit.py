@@ -1,0 +1,295 @@
+"""Step 13: trails fitted in the pixels of their frame: line, ends, width, brightness, with errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gamma
+
+from tomoe_explore.camera import NX, NY
+from tomoe_explore.kernels.strips import end_chi2, normal_equations, profile_across, ridge, strip, tabulated
+from tomoe_explore.reduction.trails import FittedTrail, Trails
+from tomoe_explore.reduction.values import Doubles, Floats, FrameSeries, Prepared, Zeropoint
+
+FIT_SNR = 7.5  #: least of a trail in the pixels: what 10^4 frames of noise do not reach
+LEAST_PX = 30.0  #: least length
+AHEAD_PX = 60.0  #: looked at beyond the ends of a trail
+STAR_ERROR = 0.1  #: of a star's light in a pixel, by its motion and scintillation
+CUT_PX = 5.0  #: an end this near to the detector's edge is no end; the outermost pixels are not used
+FAINT_SNR = 2.5  #: least of the two fainter quarters of a trail
+
+_ENDS = np.arange(-24.0, 24.01, 0.25)  #: px about an end where it may be
+_WIDTHS = np.geomspace(0.4, 8.0, 41)  #: of a trail over those of stars
+
+
+@dataclass(frozen=True)
+class _Image:
+    """A trail across: the line through a Moffat image, ``(1 + (d / alpha)^2)^(1/2 - beta)``."""
+
+    alpha: float
+    beta: float
+
+    @classmethod
+    def of(cls, fwhm: float, beta: float) -> _Image:
+        """That of a star's image of some width."""
+        return cls(fwhm / 2 / np.sqrt(2 ** (1 / beta) - 1), beta)
+
+    @property
+    def fwhm(self) -> float:
+        """Of the star's image."""
+        return float(2 * self.alpha * np.sqrt(2 ** (1 / self.beta) - 1))
+
+    @property
+    def area(self) -> float:
+        """Light of a pixel's length over that of the ridge."""
+        return float(np.sqrt(np.pi) * gamma(self.beta - 1) / gamma(self.beta - 0.5) * self.alpha)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line by its middle and direction."""
+
+    x: float
+    y: float
+    ux: float
+    uy: float
+
+    def at(self, along: float) -> tuple[float, float]:
+        return self.x + along * self.ux, self.y + along * self.uy
+
+    def moved(self, across: float, angle: float) -> _Line:
+        """Shifted at its origin and turned about it."""
+        ux, uy = self.ux - angle * self.uy, self.uy + angle * self.ux
+        norm = float(np.hypot(ux, uy))
+        return _Line(self.x - across * self.uy, self.y + across * self.ux, ux / norm, uy / norm)
+
+
+def fit_trails(prepared: Prepared, frames: FrameSeries, zero: Zeropoint, trails: Trails) -> list[FittedTrail]:
+    """Each trail in the pixels of its frame; those too faint or too short there are left out.
+
+    Parameters
+    ----------
+    prepared, frames, zero
+        As made by the steps before; the stack with its seeing.
+    trails : Trails
+
+    Returns
+    -------
+    list of FittedTrail
+        The first end is the one with the smaller x (smaller y where both are alike).
+    """
+    fitted = []
+    for k in range(len(trails)):
+        x1, y1, x2, y2 = trails.x1[k], trails.y1[k], trails.x2[k], trails.y2[k]
+        ends = (x1, y1, x2, y2) if (x1, y1) <= (x2, y2) else (x2, y2, x1, y1)
+        one = _fit(prepared, frames, (int(trails.frame[k]), zero.growth.beta), ends, float(trails.half_width[k]))
+        if one is not None and one.snr >= FIT_SNR and one.length >= LEAST_PX:
+            fitted.append(one)
+    return fitted
+
+
+def _fit(
+    prepared: Prepared,
+    frames: FrameSeries,
+    shown: tuple[int, float],
+    ends: tuple[float, float, float, float],
+    half_width: float,
+) -> FittedTrail | None:
+    frame, beta = shown
+    x1, y1, x2, y2 = ends
+    length = float(np.hypot(x2 - x1, y2 - y1))
+    line = _Line((x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) / length, (y2 - y1) / length)
+    image = _Image.of(float(frames.fwhm_px[frame]), beta)
+    reach = max(3 * image.fwhm + 2, 2 * half_width + image.fwhm)
+    limits = -length / 2 - AHEAD_PX, length / 2 + AHEAD_PX
+    pixels = _pixels(prepared, frames, frame, line, (*limits, reach))
+    if pixels.shape[1] < 50:
+        return None
+    first, last, off = -length / 2, length / 2, (0.0, 0.0)
+    covariance = np.eye(2)
+    table, solved = tabulated(image.alpha, image.beta, reach), np.zeros(3)
+    for turn in range(3):
+        for _ in range(2 if turn == 0 else 1):
+            off, covariance, solved = _aligned(pixels, (first, last), off, table, solved)
+        if turn == 0:  # the line is known well enough for a look across
+            wide, wide_err = _width(pixels, (first, last), off, image)
+            if wide > 1.3 * image.fwhm and wide - image.fwhm > 4 * wide_err:
+                image = _Image.of(wide, image.beta)
+                table = tabulated(image.alpha, image.beta, reach)
+        light, weight = ridge(pixels, limits, off, table[0])
+        profile = _Profile(limits[0] + np.arange(len(light)), light, weight)
+        first, last = _extent(profile, (first, last))
+        height, height_err = profile.between(first, last).mean
+        if last - first < LEAST_PX / 2 or height < 0.7 * FIT_SNR * height_err:
+            return None
+    return _measured(pixels, (frame, line, off, image), profile, (first, last, covariance), frames)
+
+
+def _pixels(
+    prepared: Prepared, frames: FrameSeries, frame: int, line: _Line, limits: tuple[float, float, float]
+) -> Floats:
+    """Good pixels about a line; see `strip`."""
+    film, c, detections = prepared.film, prepared.calibration, prepared.detections
+    raw = film.source.read(frame, frame + 1)[0]
+    images = c.dark, c.flat, detections.background, prepared.stack.image, detections.star_mask, prepared.stack.mask
+    sky, light = float(np.median(frames.sky_offset[frame])), float(frames.transparency[frame])
+    numbers = 1.0 / c.gain, c.read_noise**2, STAR_ERROR, sky, light
+    return strip(raw, film.packing, images, numbers, (line.x, line.y, line.ux, line.uy), limits)
+
+
+def _aligned(
+    pixels: Floats,
+    span: tuple[float, float],
+    off: tuple[float, float],
+    table: tuple[Doubles, Doubles],
+    solved: Doubles,
+) -> tuple[tuple[float, float], Doubles, Doubles]:
+    """A better line (shift at the strip's origin, angle); covariance of its shift at the middle and its angle; solution.
+
+    Pixels far off the earlier solution are left out.
+    """
+    normal, right = normal_equations(pixels, span, off, table, solved)
+    inverse = np.linalg.inv(normal + 1e-12 * np.eye(3))
+    solved = inverse @ right
+    height = max(float(solved[0]), 0.3 * float(np.sqrt(inverse[0, 0])))
+    shift, tilt = np.clip(solved[1:] / height, -1.5, 1.5)
+    middle, length = 0.5 * (span[0] + span[1]), span[1] - span[0]
+    scale = np.array([1.0, 1.0 / length])
+    better = off[0] + float(shift) - float(tilt) / length * middle, off[1] + float(tilt) / length
+    covariance = inverse[1:, 1:] / height**2 * np.outer(scale, scale)
+    return better, covariance, np.array([height, 0.0, 0.0])
+
+
+def _width(pixels: Floats, span: tuple[float, float], off: tuple[float, float], image: _Image) -> tuple[float, float]:
+    """FWHM of the image across and its error, from the likelihood of some widths."""
+    d, s, w = profile_across(pixels, span, off, float(np.abs(pixels[1]).max()))
+    shapes = (1 + (d / (image.alpha * _WIDTHS[:, None])) ** 2) ** (0.5 - image.beta)
+    ww, ws, wss = w.sum(), shapes @ w, shapes**2 @ w  # of an image and a level: two equations for each width
+    light, of_image = float(w @ s), shapes @ (w * s)
+    bent = np.maximum(wss - ws**2 / ww, 1e-30)
+    chi2 = -((of_image - ws * light / ww) ** 2) / bent
+    best = int(np.clip(np.argmin(chi2), 1, len(_WIDTHS) - 2))
+    step = np.log(_WIDTHS[1] / _WIDTHS[0])
+    a, b, c = chi2[best - 1 : best + 2]
+    bend = max(a - 2 * b + c, 1e-9)
+    factor = _WIDTHS[best] * np.exp(np.clip(0.5 * (a - c) / bend, -1, 1) * step)
+    return float(image.fwhm * factor), float(image.fwhm * factor * min(np.sqrt(2 / bend) * step, 2.0))
+
+
+@dataclass(frozen=True)
+class _Profile:
+    """Brightness of the ridge at each pixel along, and its weight: by the matched filter across."""
+
+    along: Doubles
+    light: Doubles
+    weight: Doubles
+
+    def between(self, first: float, last: float) -> _Profile:
+        some = (self.along >= first) & (self.along <= last)
+        return _Profile(self.along[some], self.light[some], self.weight[some])
+
+    @property
+    def mean(self) -> tuple[float, float]:
+        """Mean and its error."""
+        total = max(float(self.weight.sum()), 1e-30)
+        return float((self.light * self.weight).sum()) / total, total**-0.5
+
+
+def _extent(profile: _Profile, ends: tuple[float, float]) -> tuple[float, float]:
+    """Most likely ends of an even trail about the middle of given ones."""
+    first, last = ends
+    for _ in range(2):
+        level = max(profile.between(first, last).mean[0], 0.0)
+        gain = profile.weight * (profile.light - 0.5 * level)
+        middle = int(np.clip(np.searchsorted(profile.along, 0.5 * (first + last)), 1, len(gain) - 1))
+        first = float(profile.along[middle - int(np.argmax(np.cumsum(gain[:middle][::-1])))] - 1.0)
+        last = float(profile.along[min(middle + int(np.argmax(np.cumsum(gain[middle:]))), len(gain) - 1)])
+    return first, last
+
+
+def _end(profile: _Profile, at: float, inner: float, image: _Image) -> tuple[float, float]:
+    """Mean and scatter of where the trail ends (towards smaller ``along``), by the likelihood of a step blurred."""
+    reach = max(20.0, 0.15 * (inner - at))
+    width = image.fwhm / 2.3548
+    for _ in range(2):
+        level = max(profile.between(at + image.fwhm, min(at + image.fwhm + reach, inner)).mean[0], 1e-9)
+        near = profile.between(at - 50, min(at + 50, inner))
+        if len(near.along) < 5:
+            return at, float("inf")
+        grid = at + _ENDS
+        chi2 = end_chi2(near.along, near.light, near.weight, grid, (level, width))
+        likely = np.exp(-0.5 * (chi2 - chi2.min()))
+        likely /= likely.sum()
+        at = float((likely * grid).sum())
+    return at, float(np.sqrt((likely * (grid - at) ** 2).sum() + 0.1**2))
+
+
+def _measured(
+    pixels: Floats,
+    found: tuple[int, _Line, tuple[float, float], _Image],
+    profile: _Profile,
+    ends: tuple[float, float, Doubles],
+    frames: FrameSeries,
+) -> FittedTrail | None:
+    frame, line, off, image = found
+    first, last, covariance = ends
+    middle = 0.5 * (first + last)
+    first, first_err = _end(profile, first, middle, image)
+    last, last_err = _end(
+        _Profile(-profile.along[::-1], profile.light[::-1], profile.weight[::-1]), -last, -middle, image
+    )
+    line, last = line.moved(*off), -last
+    (first, cut_first), (last, cut_last) = (_cut(line, t, s) for t, s in ((first, -1.0), (last, 1.0)))
+    inside = profile.between(first, last)
+    if last - first < LEAST_PX or len(inside.along) < LEAST_PX / 2:
+        return None
+    height, height_err = inside.mean
+    size = (last - first) / 4
+    quarters = [inside.between(first + k * size, first + (k + 1) * size).mean for k in range(4)]
+    if not _whole(quarters):
+        return None
+    fwhm, fwhm_err = _width(pixels, (first, last), off, image)
+    (x1, y1), (x2, y2) = line.at(first), line.at(last)
+    across = float(np.sqrt(covariance[0, 0] + covariance[1, 1] * (0.5 * (last - first)) ** 2))
+    scale = image.area * (last - first) / float(frames.transparency[frame])
+    variability, taper, taper_err = _light_curve(inside, quarters, height)
+    return FittedTrail(
+        frame, (x1, x2), (y1, y2), (0.0 if cut_first else first_err, 0.0 if cut_last else last_err), across,
+        (cut_first, cut_last), height * scale, height_err * scale, height / height_err, fwhm, fwhm_err,
+        variability, taper, taper_err,
+    )  # fmt: skip
+
+
+def _whole(quarters: list[tuple[float, float]]) -> bool:
+    """Whether a trail shines in all its length: two stars are bright at its ends only, one in one place."""
+    snr = np.sort([value / error for value, error in quarters])
+    return bool(snr[:2].sum() / np.sqrt(2) > FAINT_SNR and snr[:3].sum() / np.sqrt(3) > 0.6 * FIT_SNR)
+
+
+def _cut(line: _Line, along: float, way: float) -> tuple[float, bool]:
+    """An end moved to the detector's edge where it is so near that it is no end."""
+    edges = []
+    for at, u, size in ((line.x, line.ux, NX), (line.y, line.uy, NY)):
+        if abs(u) > 1e-9:
+            edges.append(((size - 0.5 if u * way > 0 else -0.5) - at) / u)
+    edge = min(edges) if way > 0 else max(edges)
+    near = way * (edge - along) < CUT_PX / max(abs(line.ux), abs(line.uy)) + CUT_PX
+    return (float(edge), True) if near else (along, False)
+
+
+def _light_curve(inside: _Profile, quarters: list[tuple[float, float]], height: float) -> tuple[float, float, float]:
+    """Variability and taper, with the taper's error."""
+    n = max(min(len(inside.along) // 8, 40), 4)  # parts of 8 px and more
+    parts = np.array([
+        _Profile(a, b, c).mean
+        for a, b, c in zip(*(np.array_split(v, n) for v in (inside.along, inside.light, inside.weight)), strict=True)
+    ])  # fmt: skip
+    good = parts[:, 1] < 1e6
+    excess = float(np.var(parts[good, 0]) - np.mean(parts[good, 1] ** 2)) if good.sum() > 2 else 0.0
+    (a, ea), (b, eb), (c, ec), (d, ed) = quarters
+    inner, inner_err = (b + c) / 2, np.hypot(eb, ec) / 2
+    outer, outer_err = (a + d) / 2, np.hypot(ea, ed) / 2
+    inner = max(inner, 1e-9)
+    error = np.hypot(outer_err / inner, outer / inner * inner_err / inner)
+    return float(np.sqrt(max(excess, 0.0)) / max(height, 1e-9)), float(1 - outer / inner), float(min(error, 9.0))
