@@ -247,37 +247,69 @@ def fit_line(t: Doubles, place: Doubles, error: Doubles, floor: float) -> tuple[
 
 
 @njit(cache=True, nogil=True)
-def without_best_pixel(
+def without_best_place(
     stamps: tuple[Floats, Floats, NDArray[np.int64], Bools],
     places: tuple[Doubles, Doubles],
     psf: Psf,
     trail: tuple[float, float],
     transparency: Doubles,
-) -> tuple[float, float]:
-    """Signal to noise (for a noise of 1 a pixel) of a source, with all pixels and without that which adds most to it.
+    halves: NDArray[np.int64],
+) -> Doubles:
+    """Part of a source's signal to noise that is left without the place on the detector that adds most to it.
 
-    Parameters are those of `measure_frames`. A pixel is one of the detector, in all frames: one that flickers may look
-    like a source that moves slowly, but is nothing without itself.
+    Parameters
+    ----------
+    stamps, places, psf, trail, transparency
+        As in `measure_frames`.
+    halves : ndarray of int64, (k,)
+        A place is a square of ``2 half + 1`` pixels, the same in all frames: one that flickers, or a star that varies,
+        may look like a source that moves, but is nothing without itself.
+
+    Returns
+    -------
+    ndarray of float64, (k,)
     """
     data, weight, corner, _ = stamps
     n, w = data.shape[0], data.shape[1]
     left, low = corner[:, 0].min(), corner[:, 1].min()
     shape = (corner[:, 1].max() - low + w, corner[:, 0].max() - left + w)
-    signal, square = np.zeros(shape), np.zeros(shape)
+    sums = np.zeros((2, *shape))
     images = _templates(stamps, places, psf, trail, transparency)
     for f in range(n):
         for j in range(w):
             for i in range(w):
                 m = images[f, 0, j, i] * transparency[f]
                 row, column = corner[f, 1] - low + j, corner[f, 0] - left + i
-                signal[row, column] += weight[f, j, i] * m * data[f, j, i]
-                square[row, column] += weight[f, j, i] * m * m
-    total, norm = signal.sum(), square.sum()
-    if norm == 0.0:
-        return 0.0, 0.0
-    least = total / np.sqrt(norm)
-    for j in range(shape[0]):
-        for i in range(shape[1]):
-            if square[j, i] > 0.0 and norm > square[j, i]:
-                least = min(least, (total - signal[j, i]) / np.sqrt(norm - square[j, i]))
-    return total / np.sqrt(norm), least
+                sums[0, row, column] += weight[f, j, i] * m * data[f, j, i]
+                sums[1, row, column] += weight[f, j, i] * m * m
+    signal, norm = sums[0].sum(), sums[1].sum()
+    part = np.zeros(len(halves))
+    if signal <= 0.0 or norm == 0.0:
+        return part
+    for k in range(len(halves)):
+        squares = np.stack((_box(sums[0], halves[k]), _box(sums[1], halves[k])))
+        part[k] = 1.0
+        for j in range(shape[0]):
+            for i in range(shape[1]):
+                rest = norm - squares[1, j, i]
+                if rest <= 1e-6 * norm:
+                    part[k] = 0.0
+                elif squares[1, j, i] > 0.0:
+                    part[k] = min(part[k], (signal - squares[0, j, i]) / np.sqrt(rest) / (signal / np.sqrt(norm)))
+    return part
+
+
+@njit(cache=True, nogil=True)
+def _box(image, half):  # type: ignore[no-untyped-def]
+    """Sums over squares."""
+    if half == 0:
+        return image.copy()
+    ny, nx = image.shape
+    across, out = np.zeros_like(image), np.zeros_like(image)
+    for j in range(ny):
+        for i in range(nx):
+            across[j, i] = image[j, max(i - half, 0) : i + half + 1].sum()
+    for j in range(ny):
+        for i in range(nx):
+            out[j, i] = across[max(j - half, 0) : j + half + 1, i].sum()
+    return out

@@ -9,14 +9,18 @@ from numpy.typing import NDArray
 
 from tomoe_explore.camera import NX, NY, ROW_TIME_S
 from tomoe_explore.kernels.moffat import Psf, moffat
-from tomoe_explore.kernels.track_fit import SLOW_PX, cut_track, fit_line, measure_frames, without_best_pixel
+from tomoe_explore.kernels.track_fit import SLOW_PX, cut_track, fit_line, measure_frames, without_best_place
 from tomoe_explore.reduction.moving import CELL, Candidates, Movers, ResidualFilm, to_pixels
 from tomoe_explore.reduction.values import Bools, Doubles, Floats, FrameSeries, Prepared, Zeropoint
 
 ROUNDS = 4  #: of the fit about a better track
 HALF_FWHM, AWAY_FWHM = 1.7, 2.0  #: half a stamp, and the distance at which a mover's light has gone, over the FWHM
 BLOCK = 18  #: frames that are each other's reference
-STURDY = 0.75  #: part of the signal to noise that must be left without the best pixel: one that flickers leaves half
+WITHOUT_PIXEL = (
+    0.75  #: part of the signal to noise that must be left without the best pixel: one that flickers leaves half
+)
+WITHOUT_STAR, LONG_FWHM = 0.45, 4.0  #: the same without a place as large as a star, of tracks longer than so many FWHM
+SAME_FWHM = 2.0  #: fits that begin and end this near to a better one's are the same
 FIT_SNR = 6.0  #: least signal to noise of the light in the pixels
 STEP_PX = 1.5  #: largest change of a place in one round
 
@@ -80,7 +84,7 @@ def fit_movers(
         x, y, ux, uy = candidates.tracks[k]
         track = np.array([to_pixels(x), to_pixels(y), CELL * ux, CELL * uy], float)
         fits.append(_fit(scene, track, float(candidates.middle[k])))
-    return _movers(fits, candidates, prepared)
+    return _movers(fits, candidates, prepared, SAME_FWHM * fwhm)
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,13 @@ class _Fit:
     frame: NDArray[np.int64]
     values: Doubles  # (k, 6), as `measure_frames` gives them
     place: Doubles  # (k, 2), on the stack
-    sturdy: float  # part of the signal to noise that is left without the pixel that adds most
+    sturdy: bool  # whether it is something without the pixel that adds most to it, or the star
 
     @property
     def is_real(self) -> bool:
-        """Neither one pixel nor nothing at all."""
+        """Neither one pixel or star alone, nor nothing at all."""
         weight = self.values[:, 1] ** -2
-        return bool(self.sturdy > STURDY and (weight * self.values[:, 0]).sum() > FIT_SNR * np.sqrt(weight.sum()))
+        return bool(self.sturdy and (weight * self.values[:, 0]).sum() > FIT_SNR * np.sqrt(weight.sum()))
 
 
 def _fit(scene: _Scene, track: Doubles, middle: float) -> _Fit | None:
@@ -159,8 +163,11 @@ def _fit_some(scene: _Scene, track: Doubles, middle: float, span: tuple[int, int
     if not np.isfinite(line).all():
         return None
     keep = np.flatnonzero(seen & np.isfinite(error).all(axis=1))
-    snr, rest = without_best_pixel(stamps, (x, y), scene.psf, trail, transparency)
-    return _Fit(line, np.array([ex, ey, eux, euy]), f[keep], values[keep], place[keep], rest / snr)
+    halves = np.array([0, round(scene.fwhm_px)])
+    pixel, star = without_best_place(stamps, (x, y), scene.psf, trail, transparency, halves)
+    long = extent > LONG_FWHM * scene.fwhm_px
+    sturdy = bool(pixel > WITHOUT_PIXEL and (star > WITHOUT_STAR or not long))
+    return _Fit(line, np.array([ex, ey, eux, euy]), f[keep], values[keep], place[keep], sturdy)
 
 
 def _stamps(
@@ -181,10 +188,24 @@ def _stamps(
     return light, weight, corner, parts[0][3]
 
 
-def _movers(fits: list[_Fit | None], candidates: Candidates, prepared: Prepared) -> Movers:
+def _distinct(fits: list[tuple[int, _Fit]], same_px: float) -> list[tuple[int, _Fit]]:
+    """Fits, best first, that are not the same as a better one: what a bright mover leaves may lead back to it."""
+    chosen: list[tuple[int, _Fit]] = []
+    ends: list[Doubles] = []
+    for k, fit in fits:
+        t0, x0, y0, ux, uy = fit.line
+        t = np.array([fit.frame[0], fit.frame[-1]]) - t0
+        end = np.stack([x0 + ux * t, y0 + uy * t])
+        if all(np.abs(end - other).max() > same_px for other in ends):
+            chosen.append((k, fit))
+            ends.append(end)
+    return chosen
+
+
+def _movers(fits: list[_Fit | None], candidates: Candidates, prepared: Prepared, same_px: float) -> Movers:
     """Fits in pixels a frame as movers in pixels a second."""
     exposure = prepared.film.exposure
-    chosen = [(k, fit) for k, fit in enumerate(fits) if fit is not None and fit.is_real]
+    chosen = _distinct([(k, fit) for k, fit in enumerate(fits) if fit is not None and fit.is_real], same_px)
     good, some = [k for k, _ in chosen], [fit for _, fit in chosen]
     lines = np.array([fit.line for fit in some]).reshape(-1, 5)
     errors = np.array([fit.error for fit in some]).reshape(-1, 4)

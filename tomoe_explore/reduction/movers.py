@@ -22,6 +22,7 @@ STACK_RATE = 15.0  #: largest rate of the sums, arcsec/s; faster ones are linked
 MAX_HITS = 60_000
 MAX_TRACKS = 1000  #: of one search that are followed
 MAX_CANDIDATES = 200
+BRIGHT_FRAME = 10.0  #: signal to noise in a frame from which a mover's wings count
 SAME_CELLS = 3.0  #: tracks that begin and end as near as this are one
 STILL_BONUS = 2.0  #: a motion need not be as significant as the light: few things shine, and fewer of them move
 KEEP_SCORE = 6.6  #: a film of high latitude has a tenth of a false candidate above it
@@ -58,9 +59,11 @@ class _Search:
         """Whether its rate is sought."""
         return self.rates[0] <= float(np.hypot(track[2], track[3])) <= self.rates[1]
 
-    def erase(self, track: Track) -> None:
-        """Its light is gone: what shares it is no other object."""
-        erase(self.cells, self.used, self.shifts, track, 2.0 * self.width + 1.0)
+    def erase(self, track: Track, score: float) -> None:
+        """Its light is gone, out to where it is faint: what shares it is no other object."""
+        in_a_frame = score / np.sqrt(self.used.sum())
+        wings = max(float(in_a_frame) / BRIGHT_FRAME, 1.0) ** (1 / 3)
+        erase(self.cells, self.used, self.shifts, track, (2.0 * self.width + 1.0) * wings)
 
 
 def find_movers(
@@ -150,7 +153,7 @@ def _accepted(part: _Search, starts: list[Track], keep: float, limit: int) -> li
             break
         if part.allowed(track) and part.score(track) >= keep:
             accepted.append((score, track))
-            part.erase(track)
+            part.erase(track, score)
     return accepted
 
 
