@@ -12,18 +12,18 @@ A file has an empty primary unit that says where it comes from, two units a move
 ``FEATURES`` (``TOMOE-TABLE-NEO-FEATURE``)
     One row a mover: the numbers that the table ``movers`` has.
 
-Movers come in the order of their ids, ``EXTVER`` counts them from 1. No clock is asked: the same reduction gives the
-same bytes.
+Movers come in the order of their ids; ``EXTVER`` is the number of one in its reduction, from 1. No clock is asked: the
+same reduction gives the same bytes.
 """
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tomoe_explore import schema
@@ -32,6 +32,7 @@ from tomoe_explore.archive.fits_units import BLANK, image_unit, primary_unit, ta
 from tomoe_explore.archive.windows import moved
 from tomoe_explore.data import Floats, MoverCutout, Provenance, Reduction
 from tomoe_explore.errors import ArchiveError, NotFoundError
+from tomoe_explore.ids import member_number
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -71,11 +72,14 @@ def write_collection(reduction: Reduction, provenance: Provenance, path: Path) -
         ("NFRAMES", exposure.n_frames, "frames of the film"),
         ("NMOVERS", len(reduction.cutouts), "candidates, each with two units"),
     ]
-    detections = reduction.tables["mover_detections"]
+    detections = reduction.tables["mover_detections"].sort_by("mover_id")
+    ids = detections["mover_id"].to_numpy()
     units = [primary_unit([*cards, *measure_cards(reduction), *origin_cards(provenance)])]
-    for version, cutout in enumerate(sorted(reduction.cutouts, key=lambda cutout: cutout.mover_id), 1):
+    for cutout in sorted(reduction.cutouts, key=lambda cutout: cutout.mover_id):
+        version = member_number(cutout.mover_id)
         units.append(_image(version, cutout, reduction.stack.wcs_header))
-        units.append(_frames(version, cutout, detections.filter(pc.field("mover_id") == cutout.mover_id)))
+        first, last = np.searchsorted(ids, [cutout.mover_id, cutout.mover_id + 1])
+        units.append(_frames(version, cutout, detections.slice(first, last - first)))
     path.write_bytes(b"".join([*units, _features(reduction.tables["movers"].sort_by("mover_id"))]))
 
 
@@ -94,7 +98,7 @@ def _image(version: int, cutout: MoverCutout, wcs_header: Any) -> bytes:
         ("MOTION", "FIXED" if fixed else "FOLLOWING", "of the cutout on the detector"),
         ("BUNIT", "adu", "ADU above dark, flat-fielded, sky included"),
         ("BSCALE", step, "[adu] a step"), ("BZERO", zero, "[adu] of a stored 0"),
-        ("NOISE", cutout.noise, "[adu] standard deviation of the sky in a frame"),
+        *([("NOISE", cutout.noise, "[adu] standard deviation of the sky in a frame")] if cutout.noise > 0 else []),
         ("FRAMEMID", middle, "frame, from 0, that X0, Y0 and the WCS are of"),
         ("X0", corner[0], "[pixel] column of the detector at the first pixel"),
         ("Y0", corner[1], "[pixel] row of the detector at the first pixel"),
@@ -109,8 +113,9 @@ def _quantised(cutout: MoverCutout) -> tuple[NDArray[np.int16], float, float]:
     """Whole steps, the step and the value of 0 (ADU); a step is larger only where the range needs it."""
     good = np.isfinite(cutout.frames)
     values = cutout.frames[good].astype(float)
-    sky, top = (float(np.median(values)), float(values.max())) if values.size else (0.0, 0.0)
-    noise = cutout.noise if np.isfinite(cutout.noise) and cutout.noise > 0 else 1.0
+    some = values[:: values.size // 1000 + 1]
+    sky, top = (float(np.median(some)), float(values.max())) if values.size else (0.0, 0.0)
+    noise = cutout.noise if cutout.noise > 0 else 1.0
     step = max(noise / STEPS, (top - sky) / (_LARGEST - _SKY))
     zero = sky - _SKY * step
     stored = np.full(cutout.frames.shape, BLANK, np.int16)
@@ -163,15 +168,19 @@ def read_cutouts(path: Path, mover_id: int | None = None) -> list[tuple[MoverCut
         If it has no such mover.
     """
     from astropy.io import fits
+    from astropy.utils.exceptions import AstropyUserWarning
 
     try:
-        with fits.open(path, memmap=False) as hdus:
+        with (  # of a file that breaks off astropy only warns
+            warnings.catch_warnings(action="error", category=AstropyUserWarning),
+            fits.open(path, memmap=False) as hdus,
+        ):
             if hdus[0].header.get("FMTTYPE") != "TOMOE-COLLECTION-NEO":
                 raise ArchiveError(f"{path} is no collection of movers")
             wanted = [k for k in range(1, 2 * hdus[0].header["NMOVERS"], 2)
                       if mover_id in (None, hdus[k].header["MOVERID"])]  # fmt: skip
             found = [_cutout(hdus[k], hdus[k + 1].data) for k in wanted]
-    except (OSError, KeyError, IndexError, ValueError, TypeError) as error:
+    except (OSError, KeyError, IndexError, ValueError, TypeError, AstropyUserWarning) as error:
         raise ArchiveError(f"collection of movers {path} cannot be read: {error}") from None
     if not found:
         raise NotFoundError(f"{path} has no mover {mover_id}" if mover_id else f"{path} has no movers")
@@ -186,7 +195,7 @@ def _cutout(image: Any, rows: Any) -> tuple[MoverCutout, WCS]:
     frames: Floats = np.asarray(image.data, np.float32)
     if frames.shape[0] != len(mjd):
         raise ValueError(f"{frames.shape[0]} frames, {len(mjd)} times")
-    cutout = MoverCutout(header["MOVERID"], frames, x0, y0, x, y, mjd, header["NOISE"])
+    cutout = MoverCutout(header["MOVERID"], frames, x0, y0, x, y, mjd, header.get("NOISE", float("nan")))
     return cutout, moved(WCS(header, naxis=2), -header["X0"], -header["Y0"])
 
 

@@ -103,16 +103,25 @@ def _inside(x0: int, y0: int, shape: tuple[int, int]) -> tuple[tuple[slice, slic
 def _fill(prepared: Prepared, cutouts: list[MoverCutout]) -> None:
     film, calibration = prepared.film, prepared.calibration
     for start, block in film.blocks():  # one pass, however long the film
-        for frame in np.flatnonzero(prepared.recorded[start : start + len(block)]).tolist():
-            for cutout in cutouts:
-                n = start + frame
-                there, here = _inside(int(cutout.x0[n]), int(cutout.y0[n]), cutout.frames.shape[1:])
-                cutout.frames[n][here] = _calibrated(film, block[frame], there, calibration)
+        for cutout in cutouts:
+            x0, y0 = (corner[start : start + len(block)] for corner in (cutout.x0, cutout.y0))
+            step = 1 if np.ptp(cutout.x0) or np.ptp(cutout.y0) else len(block)  # frames that have a window in common
+            for n in range(0, len(block), step):
+                there, here = _inside(int(x0[n]), int(y0[n]), cutout.frames.shape[1:])
+                pixels = _calibrated(film, block[n : n + step], there, calibration)
+                cutout.frames[start + n : start + n + step, *here] = pixels
+    for cutout in cutouts:
+        cutout.frames[~prepared.recorded] = np.nan
 
 
 def _calibrated(film: Film, stored: NDArray[np.int16] | Floats, at: tuple[slice, slice], by: Calibration) -> Floats:
-    rows, columns = at
-    raw = stored[rows.start + film.y0 : rows.stop + film.y0, columns.start + film.x0 : columns.stop + film.x0]
+    rows, columns = (
+        slice(part.start + first, part.stop + first) for part, first in zip(at, (film.y0, film.x0), strict=True)
+    )
+    raw = stored[:, rows, columns]
     values = raw.view(raw.dtype.newbyteorder(">")) if raw.dtype == np.int16 else raw
     adu = values.astype(np.float32) * np.float32(film.bscale) + np.float32(film.bzero)
-    return np.where(by.bad[at], np.float32(np.nan), (adu - by.dark[at]) / by.flat[at])
+    adu -= by.dark[at]
+    adu /= by.flat[at]
+    adu[:, by.bad[at]] = np.nan
+    return adu
