@@ -18,6 +18,7 @@ same reduction gives the same bytes.
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,10 +172,9 @@ def read_cutouts(path: Path, mover_id: int | None = None) -> list[tuple[MoverCut
     from astropy.utils.exceptions import AstropyUserWarning
 
     try:
-        with (  # of a file that breaks off astropy only warns
-            warnings.catch_warnings(action="error", category=AstropyUserWarning),
-            fits.open(path, memmap=False) as hdus,
-        ):
+        content = io.BytesIO(path.read_bytes())
+        # a file that breaks off, or is damaged, astropy may read with a warning
+        with warnings.catch_warnings(action="error", category=AstropyUserWarning), fits.open(content) as hdus:
             if hdus[0].header.get("FMTTYPE") != "TOMOE-COLLECTION-NEO":
                 raise ArchiveError(f"{path} is no collection of movers")
             wanted = [k for k in range(1, 2 * hdus[0].header["NMOVERS"], 2)
