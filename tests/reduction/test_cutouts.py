@@ -118,7 +118,7 @@ def test_a_long_track_is_followed() -> None:
     row, velocity = mover(1000.0, 560.0, 70.0, 60.0), (70.0, 60.0)
     (cutout,) = scene((row, velocity)).cut(row)
     assert len(set(cutout.x0.tolist())) == FRAMES
-    assert cutout.frames[0].size < LARGEST_PX
+    assert cutout.frames.size < LARGEST_PX
     half = 16 + np.ceil(0.5 * 0.499904 * np.array([60, 70]))  # the trail in a frame is covered
     assert cutout.frames.shape[1:] == tuple((2 * half + 1).astype(int))
     for frame in set(range(FRAMES)) - {LOST}:
@@ -146,13 +146,17 @@ def test_pixels_are_calibrated_and_bad_ones_blank() -> None:
 
 
 def test_at_the_edge_there_is_less() -> None:
-    slow, fast = mover(3.0, 1120.0, 1.0, 0.0, 1), mover(60.0, 1100.0, 90.0, 60.0, 2)
-    at_corner, followed = scene((slow, (1.0, 0.0)), (fast, (90.0, 60.0))).cut(slow, fast)
+    slow, fast = mover(3.0, 1120.0, 1.0, 0.0, 1), mover(300.0, 1000.0, 130.0, 70.0, 2)
+    at_corner, followed = scene((slow, (1.0, 0.0)), (fast, (130.0, 70.0))).cut(slow, fast)
     assert (at_corner.x0[0], at_corner.y0[0] + at_corner.frames.shape[1]) == (0, NY)
     assert np.isfinite(at_corner.frames[0]).all()
     outside = followed.y0[-1] + followed.frames.shape[1] - NY
-    assert outside > 0
+    assert 0 < outside < followed.frames.shape[1]
     assert np.isnan(followed.frames[-1, -outside:]).all()
+    assert np.isfinite(followed.frames[-1, : len(followed.frames[-1]) - outside]).all()
+    beyond = scene().cut(mover(-4.0, 1130.0, 0.5, 0.5))[0]  # a fit may end there
+    assert np.isfinite(beyond.frames[0]).all()
+    assert beyond.noise == pytest.approx(10.0)
 
 
 def test_no_movers_no_cutouts() -> None:

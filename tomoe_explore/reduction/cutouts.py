@@ -14,7 +14,7 @@ from tomoe_explore.reduction.values import Calibration, Doubles, FrameSeries, Pr
 from tomoe_explore.wcs import TanSip
 
 MARGIN_PX = 16  #: on all sides of the track and its trails: stars that are 8 arcsec wide, and sky about them
-LARGEST_PX = 128 * 128  #: of a frame, where the cutout does not move; 9 s at 15 arcsec/s along a diagonal fit in
+LARGEST_PX = 18 * 128 * 128  #: of a cutout film that does not move: 9 s at 15 arcsec/s along a diagonal fit in
 
 Integers = NDArray[np.int32]
 
@@ -35,7 +35,7 @@ def cut_movers(prepared: Prepared, frames: FrameSeries, wcs: TanSip, movers: pa.
     -------
     tuple of MoverCutout
         One a row, in order. It does not move, and covers the whole track with its trails and `MARGIN_PX` about it, as
-        far as the detector goes; where that is more than `LARGEST_PX` pixels a frame, it follows the mover.
+        far as the detector goes; where that is more than `LARGEST_PX` pixels in all frames, it follows the mover.
 
     Notes
     -----
@@ -49,13 +49,18 @@ def cut_movers(prepared: Prepared, frames: FrameSeries, wcs: TanSip, movers: pa.
         x, y = _track(row, velocity, exposure, frames)
         x0, y0, shape = _windows(x, y, [0.5 * abs(v) * exposure.exptime1_s for v in velocity])
         pixels = np.full((len(x), *shape), np.nan, np.float32)
-        about = _inside(round(row["x"]) - MARGIN_PX, round(row["y"]) - MARGIN_PX, (2 * MARGIN_PX, 2 * MARGIN_PX))[0]
+        about = _inside(_near(row["x"], NX), _near(row["y"], NY), (2 * MARGIN_PX, 2 * MARGIN_PX))[0]
         noise = float(np.sqrt(np.median(stack.variance[about]) * stack.n_frames))
         mjd = exposure.mid_times(np.arange(len(y)), y)
         cutouts.append(MoverCutout(row["mover_id"], pixels, x0, y0, x, y, mjd, noise))
     if cutouts:
         _fill(prepared, cutouts)
     return tuple(cutouts)
+
+
+def _near(at: float, end: int) -> int:
+    """Where a window about a place begins, which may lie just off the detector."""
+    return round(min(max(at, 0), end - 1)) - MARGIN_PX
 
 
 def _velocity(row: Mapping[str, float], wcs: TanSip) -> tuple[float, float]:
@@ -85,7 +90,7 @@ def _windows(x: Doubles, y: Doubles, trail: list[float]) -> tuple[Integers, Inte
         low.append(int(np.clip(np.floor(at.min() - half) - MARGIN_PX, 0, end - 1)))
         high.append(int(np.clip(np.ceil(at.max() + half) + MARGIN_PX + 1, low[-1] + 1, end)))
     width, height = high[0] - low[0], high[1] - low[1]
-    if width * height <= LARGEST_PX:
+    if len(x) * width * height <= LARGEST_PX:
         return np.full(len(x), low[0], np.int32), np.full(len(y), low[1], np.int32), (height, width)
     half_x, half_y = (MARGIN_PX + int(np.ceil(half)) for half in trail)
     x0, y0 = (np.round(at).astype(np.int32) - half for at, half in ((x, half_x), (y, half_y)))

@@ -51,7 +51,7 @@ class MoverView(View):
         self._mean, self._track = ColumnDataSource(), ColumnDataSource()
         self._sum, self._magnitudes = ColumnDataSource(), ColumnDataSource()
         self._grey, self._sum_grey = (
-            LinearColorMapper(palette="Greys256", low=0, high=1, nan_color="#dfe3ea") for _ in range(2)
+            LinearColorMapper(palette="Greys256", low=0, high=1, nan_color="#bdd0ee") for _ in range(2)
         )
         self._make_controls()
         plots = self._figures()
@@ -174,24 +174,21 @@ class MoverView(View):
             y_range.start, y_range.end = float(high.max()) + 0.1 * span, float(low.min()) - 0.1 * span
 
     def _figures(self) -> Any:
-        half = WIDTH_PX // 2
-        self._now_plot = self._picture("Frame", self._now, half, half - 20)
-        self._mean_plot = self._picture("Mean of the film, and the track", self._mean, half, half - 20)
+        third, side = WIDTH_PX // 3, 2 * HALF_PX + 1
+        self._now_plot = self._picture("Frame", self._now, third, third)
+        self._mean_plot = self._picture("Mean of the film, and the track", self._mean, third, third)
         self._mean_plot.line("x", "y", source=self._track, color=ORANGE, line_width=1.5)
-        self._mean_plot.scatter("x", "y", source=self._track, size=7, color=None, line_color=ORANGE, line_width=1.5)
-        self._sum_plot = self._picture("Sum of the frames along the track", self._sum, half, half - 20)
+        self._mean_plot.scatter("x", "y", source=self._track, size=5, color=None, line_color=ORANGE)
+        self._sum_plot = self._picture("Sum along the track", self._sum, third, third)
         self._sum_plot.select_one(GlyphRenderer).glyph.color_mapper = self._sum_grey
-        side = 2 * HALF_PX + 1
         self._sum_plot.x_range.end = self._sum_plot.y_range.end = side
-        self._magnitude_plot = figure(
-            x_label="Frame", y_label="G (mag)", width=half, height=half - 20, title="Magnitude in each frame"
-        )
+        self._magnitude_plot = figure(x_label="Frame", y_label="G (mag)", height=200, tools="save", active_scroll=None)
         self._magnitude_plot.y_range = Range1d(1, 0)
         self._magnitude_plot.segment("frame", "low", "frame", "high", source=self._magnitudes, color=BLUE)
         self._magnitude_plot.scatter("frame", "mag", source=self._magnitudes, color=BLUE, size=6)
         self._strip_plot = self._picture("Every frame, from frame 0", self._strip, WIDTH_PX, 220)
-        films, sums = row(self._now_plot, self._mean_plot), row(self._sum_plot, self._magnitude_plot)
-        return column(films, sums, self._strip_plot)
+        pictures = row(self._now_plot, self._mean_plot, self._sum_plot)
+        return column(pictures, self._magnitude_plot, self._strip_plot)
 
     def _picture(self, title: str, source: ColumnDataSource, width: int, height: int) -> Any:
         plot = figure(x_label="", y_label="", width=width, height=height, title=title, tools="save", active_scroll=None)
@@ -214,7 +211,7 @@ def _caption(mover: pd.Series) -> str:
         f"<b>Mover {mover.mover_id}</b>: RA {mover.ra:.5f}°, Dec {mover.dec:+.5f}°; {mover.rate:.2f} ± "
         f"{mover.rate_err:.2f} arcsec/s towards position angle {mover.position_angle:.0f}°; "
         f"G = {mover.mag:.2f} ± {mover.mag_err:.2f} mag; {known}. "
-        f"A pixel is {PIXEL_SCALE} arcsec, the axes are the detector's."
+        f"A pixel is {PIXEL_SCALE} arcsec, the axes are the detector's; where it is blue there is no value."
     )
 
 
