@@ -36,6 +36,7 @@ from tomoe_explore.errors import ArchiveError, NotFoundError
 from tomoe_explore.ids import member_number
 
 if TYPE_CHECKING:
+    from astropy.io.fits import Header
     from astropy.wcs import WCS
 
 #: Steps of the pixels a noise sigma, as in stacks.
@@ -152,8 +153,8 @@ def _unit(name: str) -> str:
     return {"pix": "pixel"}.get(_UNITS[name], _UNITS[name])
 
 
-def read_cutouts(path: Path, mover_id: int | None = None) -> list[tuple[MoverCutout, WCS]]:
-    """Cutouts of a collection, each with the WCS of its middle frame's detector (not cutout) pixels.
+def read_cutouts(path: Path, mover_id: int | None = None) -> list[tuple[MoverCutout, Header]]:
+    """Cutouts of a collection, each with its header; see `detector_wcs`.
 
     Parameters
     ----------
@@ -187,16 +188,21 @@ def read_cutouts(path: Path, mover_id: int | None = None) -> list[tuple[MoverCut
     return found
 
 
-def _cutout(image: Any, rows: Any) -> tuple[MoverCutout, WCS]:
+def detector_wcs(header: Header) -> WCS:
+    """The WCS of a cutout, counted from the first pixel of the detector."""
     from astropy.wcs import WCS
 
+    return moved(WCS(header, naxis=2), -header["X0"], -header["Y0"])
+
+
+def _cutout(image: Any, rows: Any) -> tuple[MoverCutout, Header]:
     header = image.header
     x0, y0, x, y, mjd = (_native(rows[name]) for name in ("x0", "y0", "x", "y", "mjd"))
     frames: Floats = np.asarray(image.data, np.float32)
     if frames.shape[0] != len(mjd):
         raise ValueError(f"{frames.shape[0]} frames, {len(mjd)} times")
     cutout = MoverCutout(header["MOVERID"], frames, x0, y0, x, y, mjd, header.get("NOISE", float("nan")))
-    return cutout, moved(WCS(header, naxis=2), -header["X0"], -header["Y0"])
+    return cutout, header
 
 
 def _native(values: Any) -> NDArray[Any]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from tomoe_explore.archive import registry as tables
-from tomoe_explore.archive.collection_file import read_cutouts
+from tomoe_explore.archive.collection_file import detector_wcs, read_cutouts
 from tomoe_explore.archive.cutout import CutoutFilm
 from tomoe_explore.archive.position import parse_whole
 from tomoe_explore.archive.registry import Registry
@@ -82,13 +82,15 @@ def mover_film(registry: Registry, root: Path, mover_id: int, *, comoving: bool 
     """The film of a mover; see `Archive.mover_film`."""
     mover_id = parse_whole("mover_id", mover_id)
     run = _reduction(registry, mover_id)
-    ((cutout, wcs),) = read_cutouts(root / run["collection_path"], mover_id)
+    ((cutout, header),) = read_cutouts(root / run["collection_path"], mover_id)
     x0, y0, frames = _following(cutout) if comoving else _fixed(cutout)
     middle = len(cutout.mjd) // 2
     corner = int(x0[middle]), int(y0[middle])
     ids = run["exposure_id"], run["detector_id"], run["reduction_id"]
     x, y = cutout.x - x0, cutout.y - y0
-    return MoverFilm(frames, cutout.mjd, *corner, *ids, moved(wcs, *corner), "kept", mover_id, x, y, comoving)
+    return MoverFilm(
+        frames, cutout.mjd, *corner, *ids, moved(detector_wcs(header), *corner), "kept", mover_id, x, y, comoving
+    )
 
 
 def _reduction(registry: Registry, mover_id: int) -> sa.RowMapping:
