@@ -37,6 +37,7 @@ COLUMNS: tuple[tuple[str, str, str, str, str], ...] = (
     ("ref_id", "int64?", "", "meta.id.cross", "source_id in the reference catalog; null where there is none"),
     ("product_id", "string", "", "meta.id;meta.main", "Name of one archived file"),
     ("path", "string", "", "meta.ref.uri", "Path of the file, relative to the archive"),
+    ("extver", "int16", "", "meta.number;meta.file", "Which of the file's units CUTOUT and MOVER: their EXTVER"),
     ("checksum", "string", "", "meta.checksum", "Checksum of the file, with the name of its algorithm"),
     ("healpix_29", "int64", "", "pos.healpix", "HEALPix index of (ra, dec), order 29, nested, ICRS"),
     ("night", "string", "", "time.epoch;obs", "Local observing date, YYYY-MM-DD"),

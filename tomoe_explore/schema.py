@@ -142,6 +142,10 @@ _ALL = (
         "mover_id exposure_id detector_id reduction_id frame mjd ra dec ra_err dec_err mag mag_err x y",
     ),
     _table(
+        "mover_films", "a kept cutout film of a moving-object candidate",
+        "mover_id product_id path extver exposure_id detector_id reduction_id mjd ra dec",
+    ),
+    _table(
         "streaks", "a streak in one frame or several",
         "streak_id exposure_id detector_id frame_first frame_last mjd_first mjd_last ra1 dec1 ra2 dec2 "
         + _OUTLINE + " object_id rate_err mag_err end_err across_err variability taper class_probability reduction_id",

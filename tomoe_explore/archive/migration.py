@@ -12,10 +12,10 @@ from pathlib import Path
 import sqlalchemy as sa
 
 #: The revision that this code reads and writes.
-REVISION = "0005"
+REVISION = "0006"
 
-#: Older ones cannot be read: a film was more than one record.
-OLDEST_READ = "0004"
+#: Older ones cannot be read: they do not know collections of movers.
+OLDEST_READ = "0006"
 
 #: The first that says which archive it is of.
 WITH_ID = "0005"

@@ -16,8 +16,10 @@ from typing import Any
 from weakref import finalize
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Text
 
+from tomoe_explore.archive.column_types import Double as _Double
+from tomoe_explore.archive.column_types import text as _text
 from tomoe_explore.archive.database import clear_errors, make_engine, normal_url, shown, transaction
 from tomoe_explore.archive.layout import PART_TABLES
 from tomoe_explore.archive.marker import id_of, set_id
@@ -32,24 +34,6 @@ CELL_ORDER = 6
 PARTITION_ORDER = 5
 
 metadata = sa.MetaData()
-
-
-class _Number(sa.types.TypeDecorator[float]):
-    """A double; NaN becomes null on its way in: SQLite knows no NaN, PostgreSQL does."""
-
-    impl = Float(53)
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> float | None:
-        """A value on its way into the database."""
-        return None if value is None or value != value else float(value)
-
-
-_Double = _Number()
-
-
-def _text(name: str, **options: Any) -> Column[Any]:
-    return Column(name, String, **options)
 
 
 def _exposure_key() -> Column[Any]:
@@ -113,8 +97,9 @@ settings = sa.Table(
 )  # fmt: skip
 
 #: A film's run of the recipe, who runs it and, once it is done, its stack: ``schema.TABLES``' ``reductions`` and
-#: ``stacks`` in one record. ``n_<table>`` are its rows in each table, which lie in the `parts` of its exposure: in the
-#: current ones, or for a superseded reduction in those of its ``generation``.
+#: ``stacks`` in one record, and its collection of movers where it has any. ``n_<table>`` are its rows in each table,
+#: which lie in the `parts` of its exposure: in the current ones, or for a superseded reduction in those of its
+#: ``generation``.
 reductions = sa.Table(
     "reductions", metadata,
     Column("reduction_id", BigInteger, primary_key=True, autoincrement=False),
@@ -128,6 +113,7 @@ reductions = sa.Table(
     Column("owner_pid", Integer, nullable=False), _text("owner_started", nullable=False),
     Column("generation", Integer),
     _text("path"), _text("checksum"), Column("bytes", BigInteger), *_center(), Column("footprint", Text),
+    _text("collection_path"), _text("collection_checksum"), Column("collection_bytes", BigInteger),
     *(Column(n, _Double) for n in ("mjd", "exptime", "zeropoint", "zeropoint_err", "fwhm", "sky", "depth")),
     Column("astrometric_rms", _Double), Column("n_stars", Integer),
     *(Column(f"n_{table}", Integer) for table in PART_TABLES),

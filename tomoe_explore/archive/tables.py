@@ -13,11 +13,12 @@ import sqlalchemy as sa
 
 from tomoe_explore import schema
 from tomoe_explore.archive import registry as sql
-from tomoe_explore.archive.layout import PART_TABLES, stack_product_id
+from tomoe_explore.archive.layout import PART_TABLES, collection_product_id, stack_product_id
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.rows import read_rows, refuse_above
 from tomoe_explore.archive.search import Where, stack_rows
 from tomoe_explore.errors import ParameterError, QualityError
+from tomoe_explore.ids import member_number
 
 _DERIVED = ("mag", "mag_err")  #: columns of photometry that are made while reading
 
@@ -72,7 +73,7 @@ def read(
             table = with_magnitudes(table)
     else:
         guard(registry, name, where, limit, all_versions=all_versions)
-        table = _read_registry(registry, name, where, all_versions=all_versions)
+        table = _read_registry(registry, root, name, where, all_versions=all_versions)
         refuse_above(limit, name, table.num_rows)
     return table.select(list(columns)) if columns is not None else table
 
@@ -126,7 +127,7 @@ def with_magnitudes(table: pa.Table) -> pa.Table:
 
 
 # --- tables in the registry ------------------------------------------------------------------------
-def _read_registry(registry: Registry, name: str, where: Where, *, all_versions: bool) -> pa.Table:
+def _read_registry(registry: Registry, root: Path, name: str, where: Where, *, all_versions: bool) -> pa.Table:
     with registry.reading():  # all is of one state
         if name == "stacks":
             rows = _stacks(registry, where, all_versions=all_versions)
@@ -136,6 +137,8 @@ def _read_registry(registry: Registry, name: str, where: Where, *, all_versions:
             rows = _exposures(registry, where)
         elif name == "masters":
             rows = _masters(registry, where)
+        elif name == "mover_films":
+            rows = _mover_films(registry, root, where, all_versions=all_versions)
         else:  # sky_map and light_curves: nothing writes them yet
             rows = []
     return _to_arrow(name, rows)
@@ -209,6 +212,25 @@ def _masters(registry: Registry, where: Where) -> list[dict[str, Any]]:
     table = sql.masters
     query = sa.select(table).where(*where.clauses(table.c)).order_by(table.c.master_id)
     return [dict(row) for row in registry.rows(query)]
+
+
+def _mover_films(registry: Registry, root: Path, where: Where, *, all_versions: bool) -> list[dict[str, Any]]:
+    """Rows of ``movers`` whose film is kept, and where."""
+    columns = ["mover_id", "exposure_id", "detector_id", "reduction_id", "mjd", "ra", "dec"]
+    movers = read_rows(registry, root, "movers", where, columns, all_versions=all_versions)
+    paths = {
+        run["reduction_id"]: run["collection_path"] for run in stack_rows(registry, where, all_versions=all_versions)
+    }
+    return [
+        {
+            **row,
+            "product_id": collection_product_id(this),
+            "path": paths[this],
+            "extver": member_number(row["mover_id"]),
+        }
+        for row in movers.to_pylist()
+        if paths.get(this := row["reduction_id"])
+    ]
 
 
 def _to_arrow(name: str, rows: list[dict[str, Any]]) -> pa.Table:

@@ -20,6 +20,7 @@ from tomoe_explore.magnitudes import flux_njy
 from tomoe_explore.reduction import tables
 from tomoe_explore.reduction.astrometry import solve
 from tomoe_explore.reduction.calibrate import calibrate
+from tomoe_explore.reduction.cutouts import cut_movers
 from tomoe_explore.reduction.detect import detect, seeing
 from tomoe_explore.reduction.epoch import check_epoch
 from tomoe_explore.reduction.frames import check_frames, fill_holes, recorded_frames, stand_in
@@ -155,7 +156,8 @@ def reduce_film(
         "streaks": streaks_table(film.exposure, reduction_id, wcs, streaks, zero.njy),
     }
     dark_id, flat_id = (m.master_id if m and not film.calibrated else None for m in (masters.dark, masters.flat))
-    return Reduction(reduction_id, film.exposure, stack, products, dark_id, flat_id, refcat.name, asdict(p))
+    cutouts = cut_movers(prepared, measured.frames, wcs, movers)
+    return Reduction(reduction_id, film.exposure, stack, products, dark_id, flat_id, refcat.name, asdict(p), cutouts)
 
 
 def _streaks(prepared: Prepared, frames: FrameSeries, zero: Zeropoint, moving: ResidualFilm, p: Parameters) -> Streaks:
