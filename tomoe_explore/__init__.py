@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tomoe_explore import analysis, camera, errors, raw, refcat, schema, simulate, views
+    from tomoe_explore.analysis.link import link
     from tomoe_explore.analysis.periodogram import periodogram
+    from tomoe_explore.analysis.review import review_candidates
     from tomoe_explore.archive import Archive, open_archive
     from tomoe_explore.operations.consolidate import consolidate
     from tomoe_explore.operations.job import submit
@@ -36,12 +38,14 @@ __all__ = [
     "errors",
     "job",
     "jobs",
+    "link",
     "make_masters",
     "open_archive",
     "periodogram",
     "raw",
     "reduce",
     "refcat",
+    "review_candidates",
     "schema",
     "simulate",
     "submit",
@@ -55,10 +59,12 @@ _HOME = {
     "consolidate": "operations.consolidate",
     "job": "operations.job_list",
     "jobs": "operations.job_list",
+    "link": "analysis.link",
     "make_masters": "operations.reduce",
     "open_archive": "archive",
     "periodogram": "analysis.periodogram",
     "reduce": "operations.reduce",
+    "review_candidates": "analysis.review",
     "submit": "operations.job",
 }
 
