@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tomoe_explore.operations.consolidate import consolidate
     from tomoe_explore.operations.job import submit
     from tomoe_explore.operations.job_list import job, jobs
+    from tomoe_explore.operations.known import find_known
     from tomoe_explore.operations.reduce import make_masters, reduce
     from tomoe_explore.reduction.recipe import Parameters
 
@@ -36,6 +37,7 @@ __all__ = [
     "camera",
     "consolidate",
     "errors",
+    "find_known",
     "job",
     "jobs",
     "link",
@@ -57,6 +59,7 @@ _HOME = {
     "Archive": "archive",
     "Parameters": "reduction.recipe",
     "consolidate": "operations.consolidate",
+    "find_known": "operations.known",
     "job": "operations.job_list",
     "jobs": "operations.job_list",
     "link": "analysis.link",

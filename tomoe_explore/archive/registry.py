@@ -173,6 +173,14 @@ jobs = sa.Table(
 
 
 #: Which archive the registry is of: one row, the id that ``archive.json`` has. It is in no backup's rows.
+#: Which known object a mover is ('' for none of them), how far from its place (arcsec), by which orbits, since when.
+known_objects = sa.Table(
+    "known_objects", metadata,
+    Column("mover_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("exposure_id", BigInteger, nullable=False, index=True), _text("known_as", nullable=False),
+    Column("separation", _Double), _text("orbits", nullable=False), _text("checked", nullable=False),
+)  # fmt: skip
+
 archive = sa.Table("archive", metadata, _text("archive_id", primary_key=True))
 _ARCHIVE_ID = sa.select(archive.c.archive_id)
 

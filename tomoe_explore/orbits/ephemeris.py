@@ -35,7 +35,7 @@ class Sight:
     Attributes
     ----------
     ra, dec : float
-        Place among the stars, deg, ICRS; light has taken its time, and there is no aberration, as of stars of a catalog.
+        Place among a catalog's stars, deg, ICRS: with light time, and without aberration, as theirs.
     d_ra, d_dec : float
         Motion, arcsec/s, the first times cos(dec).
     distance : float
@@ -138,7 +138,11 @@ def sight(state: Array, mjd_tt: float, mjd_utc: float) -> Sight:
     ra, dec = np.arctan2(u[1], u[0]), np.arcsin(u[2])
     east = np.array([-np.sin(ra), np.cos(ra), 0.0])
     return Sight(
-        float(np.degrees(ra) % 360), float(np.degrees(dec)), float(turn @ east), float(turn @ np.cross(u, east)), distance
+        float(np.degrees(ra) % 360),
+        float(np.degrees(dec)),
+        float(turn @ east),
+        float(turn @ np.cross(u, east)),
+        distance,
     )
 
 
