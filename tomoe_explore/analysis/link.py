@@ -20,7 +20,7 @@ POSITION_ERR = 0.5
 _WIDEST = 15 * ARCSEC
 
 #: So many pairs of rows, and points on their lines, are looked at, about: some seconds.
-_PAIRS, _TRIES = 20_000_000, 1.5e9
+_PAIRS, _TRIES = 20_000_000, 4e8
 
 _NEEDED = ("ra", "dec", "mjd")
 
