@@ -46,11 +46,11 @@ def archive(tmp_path: Path) -> Archive:
 
 def test_linked_and_clear_movers_are_reviewed_and_glints_are_not(archive: Archive, tmp_path: Path) -> None:
     step = 9.5 * 2.0 / 3600 / np.cos(np.radians(12))  # 2 arcsec/s to the east, from exposure to exposure
+    many = int(Flag.TOO_MANY)
     alone = [
         {"dec": -12.1, "score": REVIEW_SCORE + 1}, {"dec": -12.15},
-        {"dec": -12.2, "score": 99.0, "flags": int(Flag.GLINT)}, {"dec": -12.25, "score": 99.0, "flags": int(Flag.TOO_MANY)},
+        {"dec": -12.2, "score": 99.0, "flags": int(Flag.GLINT)}, {"dec": -12.25, "score": 99.0, "flags": many},
     ]  # fmt: skip
-    many = int(Flag.TOO_MANY)
     reduce_with_movers(archive, tmp_path, FIRST, [{"ra": 310.0}, {"dec": -12.05, "flags": many}, *alone])
     reduce_with_movers(
         archive, tmp_path, FIRST + 1, [{"ra": 310.0 + step}, {"ra": 310.0 + step, "dec": -12.05, "flags": many}], 111

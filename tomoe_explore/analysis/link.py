@@ -94,7 +94,7 @@ def link(
     the density of the rows about it and the errors that it was found with (a bound on the *number of false alarms*;
     Desolneux, Moisan & Morel 2000, IJCV 40, 7). In a small table three rows may do, among many false ones five or six.
     It holds for rows that are independent of each other: what repeats at one place does not move, and is no tracklet,
-    since its rate is less than four of its errors.
+    since its rate is less than four of its errors. Random tables of 5 to 100 rows a square degree gave none in 215.
 
     Of rows without a rate, so many are compared that it takes seconds: where 100,000 crowd into a few square degrees, a
     bare arc must show itself within some arcminutes.

@@ -106,12 +106,14 @@ def find_known(
     Notes
     -----
     Nothing is downloaded. Places are those seen from Kiso, with light time, in the gravity of the Sun, the planets and
-    the Moon. An integration with DE440 has the same within 0.01 arcsec in the main belt, 0.2 at 0.02 au, and 1 at 0.005.
+    the Moon; an integration with DE440 has the same within 0.01 arcsec in the main belt, 0.2 at 0.02 au, 1 at 0.005.
     `tomoe_explore.orbits.identify.Finder` says what counts as the same.
 
     Examples
     --------
-    >>> find_known(archive, "MPCORB.DAT", night="2020-08-14")
+    >>> import tempfile
+    >>> archive = Archive.create(tempfile.mkdtemp() + "/archive")
+    >>> find_known(archive, "no/MPCORB.DAT", night="2020-08-14")
     Traceback (most recent call last):
     ...
     tomoe_explore.errors.OrbitsError: no orbits (MPCORB format) at ...

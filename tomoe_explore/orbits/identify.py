@@ -23,6 +23,9 @@ _STEP_D = 0.1
 #: else rough places leave out, au: the turning Earth, and the bend of the path within the step.
 _DISTURBED_AU, _ROUGH_AU = 3e-3, 2e-4
 
+#: A margin of this is wide, rad: the object is near the Earth, or its epoch far away.
+_WIDE = 0.01
+
 #: How far a mover may be from a known object: what astrometry and orbits leave, arcsec; the error of Earth's place, au.
 RADIUS_ARCSEC, _EARTH_AU = 10.0, 2e-6
 
@@ -69,6 +72,40 @@ class Known:
 
     name: str
     separation: float
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Rough places at one time: of objects with wide margins first, then of the others from south to north.
+
+    Attributes
+    ----------
+    order : ndarray of int64
+        Which of the orbits each is.
+    u : ndarray of float32, (n, 3)
+        Unit vectors.
+    margin : ndarray of float32
+        How far the object may be from there, rad.
+    rate : ndarray of float64
+        rad/d.
+    n_wide : int
+    """
+
+    order: NDArray[np.int64]
+    u: NDArray[np.float32]
+    margin: NDArray[np.float32]
+    rate: Array
+    n_wide: int
+
+    def near(self, centre: Array, radius: float) -> NDArray[np.int64]:
+        """Which of them may lie within a radius, rad."""
+        reach = radius + _WIDE
+        south, north = self.n_wide + np.searchsorted(self.u[self.n_wide :, 2], [centre[2] - reach, centre[2] + reach])
+        parts = [
+            first + within(self.u[first:last], self.margin[first:last], centre, radius)
+            for first, last in ((0, self.n_wide), (south, north))
+        ]
+        return np.concatenate(parts)
 
 
 class Finder:
@@ -118,19 +155,19 @@ class Finder:
             return [self.identify([mover])[0] for mover in movers] if len(movers) > 1 else [None]
         key = round(float(np.mean([m.mjd for m in movers])) / _STEP_D)
         with self._lock:  # one thread makes the rough places of a time, the others wait for them
-            places, margin, motion = self._rough(key)
-        near = within(places, margin, centre, radius + WIDEST_ARCSEC * _ARCSEC)
-        return [self._of(mover, place, key, near, motion) for mover, place in zip(movers, u, strict=True)]
+            places = self._rough(key)
+        near = places.near(centre, radius + WIDEST_ARCSEC * _ARCSEC)
+        return [self._of(mover, place, key, near) for mover, place in zip(movers, u, strict=True)]
 
-    def _of(self, mover: Mover, place: Array, key: int, near: NDArray[np.int64], motion: Array) -> Known | None:
-        places, margin, _ = self._rough(key)
-        gap = np.linalg.norm(places[near] - place, axis=1)
-        near = near[gap < margin[near] + WIDEST_ARCSEC * _ARCSEC]
+    def _of(self, mover: Mover, place: Array, key: int, near: NDArray[np.int64]) -> Known | None:
+        places = self._rough(key)
+        gap = np.linalg.norm(places.u[near] - place, axis=1)
+        near = near[gap < places.margin[near] + WIDEST_ARCSEC * _ARCSEC]
         if np.isfinite(mover.rate):  # most objects are slow: they need no closer look
-            rate = motion[near] / _ARCSEC / 86_400
+            rate = places.rate[near] / _ARCSEC / 86_400
             slack = 3 * mover.rate_err + 0.05 + 0.3 * mover.rate
-            near = near[(np.abs(rate - mover.rate) < slack) | (margin[near] > 0.01)]
-        found = [known for k in near.tolist() if (known := self._compared(mover, k, key))]
+            near = near[(np.abs(rate - mover.rate) < slack) | (places.margin[near] > _WIDE)]
+        found = [known for k in places.order[near].tolist() if (known := self._compared(mover, k, key))]
         return min(found, key=lambda known: known.separation, default=None)
 
     def _compared(self, mover: Mover, index: int, key: int) -> Known | None:
@@ -151,14 +188,18 @@ class Finder:
                 return None
         return Known(self.orbits.name(index), float(gap))
 
-    def _rough_at(self, key: int) -> tuple[NDArray[np.float32], NDArray[np.float32], Array]:
-        """Rough places of all objects, their margins (rad) and rates (rad/d)."""
+    def _rough_at(self, key: int) -> _Places:
         mjd = key * _STEP_D
         u, turn, distance = rough(self.orbits.elements, mjd)
         rate = np.linalg.norm(turn, axis=1)
         days = np.abs(self.orbits.elements[:, 0] - mjd) / 100
         margin = (_DISTURBED_AU * days**2 + _ROUGH_AU) / distance + rate * _STEP_D / 2
-        return u.astype(np.float32), np.minimum(margin, 2.0).astype(np.float32), rate
+        margin = np.minimum(margin, 2.0)
+        wide = margin > _WIDE
+        order = np.lexsort((u[:, 2].astype(np.float32), ~wide))
+        return _Places(
+            order, u[order].astype(np.float32), margin[order].astype(np.float32), rate[order], int(wide.sum())
+        )
 
     def _state_at(self, index: int, key: int) -> Array:
         return state_of(self.orbits.elements[index], terrestrial(key * _STEP_D))
