@@ -152,6 +152,7 @@ COLUMNS: tuple[tuple[str, str, str, str, str], ...] = (
         "Expected false candidates a film at this score; null if not calibrated",
     ),
     ("known_as", "string?", "", "meta.id.assoc", "Designation of the known object; '' not known; null not checked"),
+    ("known", "string", "", "meta.code", "Whether it is a known object: known, not known, not checked"),
     # --- streaks ----------------------------------------------------------------------------------
     (
         "streak_id",

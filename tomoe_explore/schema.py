@@ -205,6 +205,10 @@ REFCAT = _table(
 )  # fmt: skip
 
 
+#: What readers add to movers: which known objects they are is said in the registry, for it changes; see ``known_as``.
+KNOWN = _table("known", "a mover compared with known objects", "mover_id known_as known")
+
+
 def empty(name: str) -> pa.Table:
     """An empty table of the archive.
 

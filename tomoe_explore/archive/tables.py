@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from tomoe_explore import schema
 from tomoe_explore.archive import registry as sql
+from tomoe_explore.archive.known_objects import with_known
 from tomoe_explore.archive.layout import PART_TABLES, collection_product_id, stack_product_id
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.rows import read_rows, refuse_above
@@ -20,7 +21,8 @@ from tomoe_explore.archive.search import Where, stack_rows
 from tomoe_explore.errors import ParameterError, QualityError
 from tomoe_explore.ids import member_number
 
-_DERIVED = ("mag", "mag_err")  #: columns of photometry that are made while reading
+#: Columns that are made while reading, by table.
+_DERIVED = {"photometry": ("mag", "mag_err"), "movers": ("known",)}
 
 _SETTINGS = ("code_version", "code_dirty", "parameters", "environment")
 
@@ -43,15 +45,16 @@ def columns_of(name: str) -> tuple[str, ...]:
     """
     if name not in schema.TABLES:
         raise ParameterError(f"no table {name!r}; there are {', '.join(schema.TABLES)}")
-    return schema.TABLES[name].names + (_DERIVED if name == "photometry" else ())
+    return schema.TABLES[name].names + _DERIVED.get(name, ())
 
 
 def schema_of(name: str) -> pa.Schema:
     """Arrow schema of what a read of a table gives."""
     columns_of(name)
     arrow = schema.TABLES[name].arrow
-    for column in _DERIVED if name == "photometry" else ():
-        arrow = arrow.append(schema.TABLES["sources"].arrow.field(column))
+    for column in _DERIVED.get(name, ()):
+        has_it = schema.TABLES["sources"] if name == "photometry" else schema.KNOWN
+        arrow = arrow.append(has_it.arrow.field(column))
     return arrow
 
 
@@ -71,6 +74,8 @@ def read(
         table = read_rows(registry, root, name, where, wanted, all_versions=all_versions, limit=limit)
         if name == "photometry" and {"flux", "flux_err"} <= set(wanted):
             table = with_magnitudes(table)
+        if name == "movers" and {"mover_id", "known_as"} <= set(wanted):
+            table = with_known(registry, table)
     else:
         guard(registry, name, where, limit, all_versions=all_versions)
         table = _read_registry(registry, root, name, where, all_versions=all_versions)
@@ -111,8 +116,12 @@ def _counted(name: str) -> tuple[sa.Table | None, sa.ColumnElement[Any]]:
 
 def _needed(name: str, columns: Sequence[str]) -> set[str]:
     """Columns to read so that derived ones can be made."""
-    derived = name == "photometry" and bool(set(columns) & set(_DERIVED))
-    return {*columns, *(("flux", "flux_err") if derived else ())}
+    asked = set(columns)
+    if name == "photometry" and asked & {"mag", "mag_err"}:
+        return {*columns, "flux", "flux_err"}
+    if name == "movers" and asked & {"known", "known_as"}:
+        return {*columns, "mover_id", "exposure_id", "known_as"}
+    return asked
 
 
 def with_magnitudes(table: pa.Table) -> pa.Table:
