@@ -35,8 +35,8 @@ position_chi2, rate_error
 gain_over_tracee_mag
     Magnitudes between the S/N at which either search finds half (``half_found_snr``), at equal false rate.
 false_alarm_curves
-    False candidates a film, and movers of S/N 2 to 8 found, against the threshold of the score: of ours with loose
-    thresholds (``loose``) and of tracee (``peer``).
+    False candidates in a film without movers, and the part of the movers of S/N 2 to 8 that is found, against the
+    threshold of the score: of ours with loose thresholds, and of tracee.
 core_seconds_per_film
     CPU seconds of the search inside the recipe, median of the rounds, films without and with movers in turn: of those
     without the worse field; all of them by name, with the least of the rounds.

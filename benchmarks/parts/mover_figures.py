@@ -18,7 +18,8 @@ from parts.tracee_peer import Setting, threshold
 FILMS_A_NIGHT = 900 * 84
 RATE_EDGES = (RATES[0], 1.0, 2.0, 5.0, RATES[1])
 ALL_SNRS = tuple(sorted((*CLASSES, *LADDER)))
-CURVE_POINTS = 16
+CURVE_POINTS = 9  #: quantiles of the scores of what is false, and of what is true
+SEARCHES = {"ours": "loose", "tracee": "peer"}  #: whose curves are shown
 NO_EVENT_90 = 2.303  #: events that would show at least one in nine cases of ten
 
 #: Every figure that is promised, and what it ought to be.
@@ -84,8 +85,8 @@ def figures_of(m: Measured) -> dict[str, object]:
     figures |= {
         "completeness_by_rate": by_rate(kept), "completeness_curve": completeness_curve(m), **gain(m),
         "false_per_film_with_movers": false_a_film(kept),
-        "false_alarm_curves": {name: {which: false_alarm_curve(m.of(which, name, empty=True), m.of(which, name))
-                                      for which in ("loose", "peer")} for name in m.fields},
+        "false_alarm_curves": {name: {who: false_alarm_curve(m.of(which, name, empty=True), m.of(which, name))
+                                      for who, which in SEARCHES.items()} for name in m.fields},
         "films_with_movers": len(kept), "films_without": len(m.of("kept", *m.fields, empty=True)),
         "movers_counted": {f"{s:g}": _counts(kept, s)[1] for s in ALL_SNRS},
     }  # fmt: skip
@@ -171,12 +172,10 @@ def false_a_film(films: Sequence[Judged], limit: float = -np.inf) -> Number:
 
 def false_alarm_curve(empty: Sequence[Judged], films: Sequence[Judged]) -> list[dict[str, Number]]:
     """False candidates a film and the part of the movers of `CLASSES` found, against the threshold of the score."""
-    scores = np.concatenate([j.false for j in empty] + [j.score[np.isfinite(j.score)] for j in films] or [np.empty(0)])
-    if len(scores) == 0:
-        return []
-    grid = np.unique(np.quantile(scores, np.linspace(0.0, 1.0, CURVE_POINTS))) - 1e-6
+    scores = (_joined(j.false for j in empty), _joined(j.score[np.isfinite(j.score)] for j in films))
+    grid = [np.quantile(s, np.linspace(0.0, 1.0, CURVE_POINTS)) for s in scores if len(s)]
     curve = []
-    for limit in grid:
+    for limit in np.unique(_joined(grid)) - 1e-6:
         counts = np.array([_counts(films, s, limit) for s in CLASSES]).sum(axis=0)
         found = _share((int(counts[0]), int(counts[1])))
         curve.append({"score": float(limit), "false_per_film": false_a_film(empty, limit), "completeness": found})

@@ -53,9 +53,8 @@ def _curve(figures: Mapping[str, Any]) -> str:
 
 def _alarms(figures: Mapping[str, Any]) -> str:
     rows = [
-        [name, which, point["score"], point["false_per_film"], point["completeness"]]
-        for name, curves in figures["false_alarm_curves"].items()
-        for which, curve in zip(("ours", "tracee"), curves.values(), strict=True) for point in curve
+        [name, who, point["score"], point["false_per_film"], point["completeness"]]
+        for name, curves in figures["false_alarm_curves"].items() for who, curve in curves.items() for point in curve
     ]  # fmt: skip
     title = "False alarms: candidates a film without movers above a score, and movers of S/N 2 to 8 found above it"
     return table(title, ("field", "search", "score", "false a film", "found"), rows, words=2)
@@ -80,7 +79,7 @@ def _cost(m: Measured) -> str:
     return table(title, ("field", "film", "median", "least", "rounds"), rows, words=2) if rows else ""
 
 
-def calibration(alarms: Sequence[Alarms], points: int = 24) -> tuple[dict[str, Any], str]:
+def calibration(alarms: Sequence[Alarms], points: int = 40) -> tuple[dict[str, Any], str]:
     """False candidates a film above scores, of films as they are and with frames in other orders: figures and table."""
     fields = sorted({a.field for a in alarms})
     found = {(f, o): [s for a in alarms if a.field == f for s in a.scores[o]] for f in fields for o in ORDERS}

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import fdlsgm
 import numpy as np
 import tracee
 
@@ -24,7 +23,7 @@ from tomoe_explore.wcs import TanSip
 FALSE_A_FILM = 0.1  #: at which the peer is tuned, and both are compared
 SLOWEST_ARCSEC_S = 0.3  #: what stands is no mover, in the peer's list either
 FEWEST_POINTS = 20  #: its graph of neighbours needs some
-LEAST_EDGES = 4  #: of a segment
+LEAST_EDGES = 3  #: of a segment; what is too short to be true is ranked low
 
 
 @dataclass(frozen=True)
@@ -94,18 +93,20 @@ def tracklets(film: PointFilm, setting: Setting) -> Candidates:
     if len(chosen) >= FEWEST_POINTS:
         vertices = np.column_stack([p.x[chosen], p.y[chosen], p.frame[chosen] * setting.frame_px]).astype(float)
         number = {tuple(v): k for v, k in zip(vertices.tolist(), chosen, strict=True)}
-        param = _parameters(setting)
         speed = setting.fastest_px / setting.frame_px
-        for found in tracee.extract(vertices, n_neighbor=setting.neighbours, max_velocity=speed, param=param):
+        for found in tracee.extract(vertices, n_neighbor=setting.neighbours, max_velocity=speed, param=_param(setting)):
             members = np.array([number[tuple(v)] for v in found.members.tolist()])
             lines.append(_line(p, members, setting.by))
     return _on_the_sky(film, np.array(lines).reshape(-1, 6))
 
 
-def _parameters(setting: Setting) -> fdlsgm.solve_parameters:
-    angle = np.radians(setting.angle_deg)
-    parts = [(angle, angle, setting.distance_px, setting.gap, size_limit) for size_limit in (0, 0, 3)]
-    return fdlsgm.solve_parameters(LEAST_EDGES, *parts)
+def _param(setting: Setting) -> object:
+    param, angle = tracee.default_parameters(), float(np.radians(setting.angle_deg))
+    param.limit = LEAST_EDGES
+    for step in (param.insert, param.update, param.merge):
+        step.argument_limit_base = step.argument_limit_element = angle
+        step.distance_limit, step.gap_limit = setting.distance_px, setting.gap
+    return param
 
 
 def _line(p: Points, members: np.ndarray, by: str) -> tuple[float, ...]:
