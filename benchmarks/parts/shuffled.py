@@ -1,7 +1,6 @@
-"""Films whose frames come in another order but with the times of the film: nothing in them moves evenly.
+"""Films whose frames come in another order but with the times of the film: its false alarms are counted on itself.
 
-Stars, hot pixels, twinkling and noise stay what they are; a mover's places no longer lie on a line. What a search still
-finds is false: its false alarms are counted on the film itself.
+Stars, hot pixels, twinkling and noise stay what they are; a mover's places no longer lie on a line.
 """
 
 from __future__ import annotations
@@ -34,13 +33,15 @@ def shuffled(film: Film, seed: int) -> Film:
     Examples
     --------
     >>> shuffled_order(6, 2)
-    (0, 5, 4, 2, 1, 3)
+    (0, 3, 5, 4, 1, 2)
     """
     return replace(film, source=_Reordered(film.source, shuffled_order(film.n_frames, seed)))
 
 
 def swapped(film: Film) -> Film:
-    """A film with each two frames after frame 0 in reverse order: what changes slowly still does.
+    """A film with each two frames after frame 0 in reverse order, for films without movers: what drifts still does.
+
+    Every other frame would still show a mover on a line, and the others on a line beside it.
 
     Examples
     --------
