@@ -66,7 +66,7 @@ from parts.mover_figures import Measured, figures_of, yardstick_of
 from parts.mover_films import MoverNight, mover_nights, timed_nights
 from parts.mover_report import calibration, report
 from parts.mover_work import FilmFound, alarms, timed, work_on
-from parts.tracee_peer import Setting, judged, tune
+from parts.tracee_peer import judged, tune
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "stars"
 PROCESSES = 2
@@ -121,19 +121,17 @@ def _measure(data: Path | None, extent: Extent, scratch: Path) -> tuple[dict[str
     costs = [timed(night, scratch, extent.rounds) for night in timed_nights(data)]  # alone on the machine
     with _pool() as pool:
         films: list[FilmFound] = []
-        for of_night in _each(pool, mover_nights(data, extent.nights, extent.tuning), scratch):
+        nights = mover_nights(data, extent.nights, extent.tuning)
+        for of_night in _each(pool, nights, scratch):
             films += of_night
+        lost = sum(n.night.exposures for n in nights) - len(films)
         tuning = [f.film for f in films if f.night.tuning]
         films = [f for f in films if not f.night.tuning]
         setting, tuned = tune(tuning, lambda s: list(pool.map(judged, tuning, repeat(s))), extent.tuning_rounds)
         peer = list(pool.map(judged, [f.film for f in films], repeat(setting), chunksize=4))
     m = Measured(films, peer, setting, tuned, costs)
-    figures = figures_of(m) | {"tracee_setting": _told(setting)}
+    figures = figures_of(m) | {"films_lost": lost, "tracee_setting": asdict(setting)}
     return figures, dict(yardstick_of(costs)), report(figures, m)
-
-
-def _told(setting: Setting) -> dict[str, object]:
-    return dict(asdict(setting))
 
 
 def _each(pool: ProcessPoolExecutor, nights: list[MoverNight], scratch: Path) -> Iterator[list[FilmFound]]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from scipy.stats import chi2 as chi_square
 
 from parts.figures import Number, median, worst
 from parts.mover_films import CLASSES, LADDER, RATES
@@ -20,7 +21,6 @@ RATE_EDGES = (RATES[0], 1.0, 2.0, 5.0, RATES[1])
 ALL_SNRS = tuple(sorted((*CLASSES, *LADDER)))
 CURVE_POINTS = 9  #: quantiles of the scores of what is false, and of what is true
 SEARCHES = {"ours": "loose", "tracee": "peer"}  #: whose curves are shown
-NO_EVENT_90 = 2.303  #: events that would show at least one in nine cases of ten
 
 #: Every figure that is promised, and what it ought to be.
 FIGURES = {
@@ -121,7 +121,10 @@ def by_rate(films: Sequence[Judged]) -> dict[str, Share]:
 
 
 def limits(m: Measured) -> dict[str, float]:
-    """Scores above which either search has `tracee_peer.FALSE_A_FILM` false candidates a film, at high latitude."""
+    """Scores above which either search has `tracee_peer.FALSE_A_FILM` false candidates a film, at high latitude.
+
+    Minus infinity where a search has fewer with its loosest thresholds.
+    """
     searches = ("loose", "peer") if m.peer else ("loose",)
     return {which: threshold(m.of(which, m.sparse, empty=True)) for which in searches}
 
@@ -189,9 +192,10 @@ def _review(films: Sequence[FilmFound]) -> dict[str, Number]:
     shown, n = sum(f.shown_false for f in films), len(films)
     same = [f for f in films if f.night.kind == "same"]
     seen = {f"review_completeness_{s:g}": _mean([f.shown[f.kept.snr == s] for f in same]) for s in CLASSES}
-    upper = (shown + NO_EVENT_90 + 1.28 * np.sqrt(shown)) / n * FILMS_A_NIGHT
+    most = chi_square.ppf(0.9, 2 * (shown + 1)) / 2  # a Poisson mean that gives more in nine cases of ten
     return {
-        "false_review_per_night": shown / n * FILMS_A_NIGHT, "false_review_per_night_below": float(upper),
+        "false_review_per_night": shown / n * FILMS_A_NIGHT,
+        "false_review_per_night_below": float(most) / n * FILMS_A_NIGHT,
         "review_films": float(n), **seen,
     }  # fmt: skip
 

@@ -86,8 +86,9 @@ def work_on(night: MoverNight, scratch: Path) -> list[FilmFound]:
         for path in c.night.films:
             try:
                 parts.append(_search(raw.open_film(path, checksum=""), c, table, night))
-            except TomoeError as error:  # a film lost is counted, not the end of an hour's work
-                print(f"{night.night.name}, {path.name}: {error.kind}: {error}", file=sys.stderr)
+            except Exception as error:  # whatever it is, a film is lost, and not an hour's work
+                kind = error.kind if isinstance(error, TomoeError) else f"unexpected {type(error).__name__}"
+                print(f"{night.night.name}, {path.name}: {kind}: {error}", file=sys.stderr)
     shown = reviewed([found for found, _, _ in parts])
     done = []
     for (found, loose, film), show in zip(parts, shown, strict=True):
