@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -48,6 +50,13 @@ def tool() -> Callable[[str], str]:
         return path
 
     return find
+
+
+@pytest.fixture
+def part(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Imports a module of ``benchmarks/parts`` as the scripts do, which lie beside that folder."""
+    monkeypatch.syspath_prepend(str(repository / "benchmarks"))
+    return lambda name: importlib.import_module(f"parts.{name}")
 
 
 @pytest.fixture(scope="session")
