@@ -44,7 +44,7 @@ def drift_snr(film: Bytes, used: Bools, shifts: Floats, x: Doubles, y: Doubles, 
         ``S = sum(t slope) / sqrt(var(slope) sum(t^2))`` along x and y, t from the middle of the film: the derivative of
         the likelihood for a motion from rest. Zero where a source lies at the edge.
     """
-    n, ny, nx = film.shape
+    ny, nx = film.shape[1:]
     times = np.flatnonzero(used)
     t = times - times.mean()
     # neighbours two cells apart agree by exp(-4 / 4 width^2)

@@ -128,7 +128,7 @@ def _linked(part: _Search, keep: float) -> list[tuple[float, Track]]:
 
 
 def _drifting(part: _Search, sources: Doubles, later: float, keep: float) -> list[tuple[float, Track]]:
-    """What the stack shows and what wanders, in the part of the film whose middle is so many frames after the film's."""
+    """What the stack shows and what wanders, in a part of the film whose middle is so many frames after the film's."""
     starts = [
         (x + ux * speed * later, y + uy * speed * later, ux * speed, uy * speed)
         for x, y, ux, uy in sources.tolist() for speed in DRIFTS
