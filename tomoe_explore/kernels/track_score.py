@@ -106,8 +106,13 @@ def _value(image, place, motion, noise):  # type: ignore[no-untyped-def]
         value, less_x, less_y = _between(image, x + along * ux, y + along * uy)
         total += value
         variance += (1 + less_x * (1 - rho)) * (1 + less_y * (1 - rho))
-    if n > 1:
-        variance *= 1 + 2 * (n - 1) / n * rho ** ((speed / n) ** 2)
+    together = 1.0  # places of a trail share noise, those that are not next to each other too
+    for lag in range(1, n):
+        shared = rho ** ((lag * speed / n) ** 2)
+        together += 2 * (n - lag) / n * shared
+        if shared < 0.01:
+            break
+    variance *= together
     return total / (sigma * np.sqrt(variance))
 
 
