@@ -90,7 +90,7 @@ def test_no_sum_overflows():
 
 
 def test_what_is_added_lies_near_the_line_that_is_told():
-    """One bright cell in one frame: every hit's line passes within a cell and a half of it, and they are nine a place."""
+    """One bright cell in one frame: every hit's line passes near it, and they are nine a place."""
     for f in range(FRAMES):
         film = np.zeros((FRAMES, NY, NX), np.int8)
         film[f, 20, 18] = 100
