@@ -175,9 +175,10 @@ def _accepted(part: _Search, starts: list[Track], keep: float, limit: int) -> li
     for score, track in followed:
         if score < keep or len(accepted) == limit:
             break
-        if part.allowed(track) and part.score(track) >= keep:
-            accepted.append((score, track))
-            part.erase(track, score)
+        if part.score(track) >= keep:
+            if part.allowed(track):
+                accepted.append((score, track))
+            part.erase(track, score)  # also what is not sought: its wings would be found at another rate
     return accepted
 
 
