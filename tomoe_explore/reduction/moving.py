@@ -32,7 +32,7 @@ class ResidualFilm:
     reference : ndarray of float32, (NY, NX)
         Sky and faint stars, ADU flat-fielded: what was subtracted where no star is ``shining``.
     shining, blocked : ndarray of bool, (NY, NX)
-        Pixels of bright stars, of which the mean frame was subtracted; those that have no weight.
+        Pixels of stars of which the mean frame was subtracted; those that have no weight.
     drifting : ndarray of float64, (k, 4)
         Sources of the stack that no catalog has and that do not stand still: x and y at the middle of the film, cells,
         and the direction of their drift.

@@ -162,11 +162,12 @@ def _sigma(cells: NDArray[np.int8], shining: Bools) -> float:
 
 
 def _settle(film: ResidualFilm, unknown: _Stars) -> Doubles:
-    """Take off the unknown sources that stand still, in place; the others, and where they drift to."""
+    """Take off the unknown sources that stand still, in place: they shine too. The others, and where they drift to."""
     x, y = to_cells(unknown.x), to_cells(unknown.y)
     drift = drift_snr(film.cells, film.recorded, film.shifts, x, y, (film.sigma, film.width))
     size = np.hypot(drift[:, 0], drift[:, 1])
     still = size < DRIFT_SNR
     take_off(film.cells, film.recorded, x[still], y[still], unknown.reach[still] / CELL + 1)
+    paint(film.shining, unknown.x[still], unknown.y[still], unknown.reach[still])
     moving = ~still
     return np.column_stack([x[moving], y[moving], drift[moving] / size[moving, None]])
