@@ -170,9 +170,21 @@ COLUMNS: tuple[tuple[str, str, str, str, str], ...] = (
     ("width", "float32", "arcsec", "phys.angSize", "Full width at half maximum across the streak"),
     ("class", "string", "", "src.class", "meteor, satellite, glint (a point in one frame), unknown"),
     ("class_probability", "float32", "", "stat.probability", "Of the likelier of meteor and satellite; NaN of a glint"),
-    ("end_err", "float32", "arcsec", "stat.error;pos", "Standard error of the worse end along; an end cut off has none"),
+    (
+        "end_err",
+        "float32",
+        "arcsec",
+        "stat.error;pos",
+        "Standard error of the worse end along; an end cut off has none",
+    ),
     ("across_err", "float32", "arcsec", "stat.error;pos", "Standard error of the ends across the streak"),
-    ("variability", "float32", "", "src.var.amplitude", "Scatter of the brightness along over its mean, noise taken off"),
+    (
+        "variability",
+        "float32",
+        "",
+        "src.var.amplitude",
+        "Scatter of the brightness along over its mean, noise taken off",
+    ),
     (
         "taper",
         "float32",

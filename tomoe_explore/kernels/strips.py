@@ -191,9 +191,7 @@ def profile_across(
 
 
 @njit(cache=True, nogil=True)
-def end_chi2(
-    along: Doubles, light: Doubles, weight: Doubles, grid: Doubles, step: tuple[float, float]
-) -> Doubles:
+def end_chi2(along: Doubles, light: Doubles, weight: Doubles, grid: Doubles, step: tuple[float, float]) -> Doubles:
     """Chi-square of a ridge that begins at each place of a grid; ``step`` is its brightness and its blur (sigma, px)."""
     level, blur = step
     chi2 = np.zeros(len(grid))

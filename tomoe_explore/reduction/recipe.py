@@ -159,9 +159,7 @@ def reduce_film(
     return Reduction(reduction_id, film.exposure, stack, products, dark_id, flat_id, refcat.name, asdict(p))
 
 
-def _streaks(
-    prepared: Prepared, frames: FrameSeries, zero: Zeropoint, moving: ResidualFilm, p: Parameters
-) -> Streaks:
+def _streaks(prepared: Prepared, frames: FrameSeries, zero: Zeropoint, moving: ResidualFilm, p: Parameters) -> Streaks:
     """Trails of single frames, fitted, joined to streaks, classified."""
     trails = find_trails(moving, deep=p.deep_streaks)
     streaks = track_streaks(fit_trails(prepared, frames, zero, trails), prepared.film.exposure, prepared.recorded)

@@ -14,7 +14,7 @@ from tomoe_explore.reduction.trails import Streaks, Trails
 from tomoe_explore.reduction.values import Doubles
 
 SEGMENT_SNR = 4.75  #: of a segment of 64 px that is looked at: some eight in a frame of noise
-TRAIL_SNR = 5.5  #: of a trail that is fitted in the pixels
+TRAIL_SNR = 5.8  #: of a trail that is fitted in the pixels
 SEGMENTS_A_FRAME = 2000
 TRAILS_A_FRAME = 40
 MAX_TRAILS = 200  #: a film
