@@ -153,16 +153,17 @@ def _aim(field: str, table: Path | None, rng: np.random.Generator) -> tuple[floa
 
 
 @contextmanager
-def films(night: Night, scratch: Path, *, workers: int = 1, frames: int = 18) -> Iterator[Simulation]:
-    """The films of a night, gone when the block ends."""
+def films(night: Night, scratch: Path, *, workers: int = 1, frames: int = 18, **placed: Any) -> Iterator[Simulation]:
+    """The films of a night, gone when the block ends; ``placed`` goes to `simulate`."""
     folder = scratch / night.name
     try:
         folder.mkdir(parents=True)
         yield simulate(
             folder / "raw", night=night.date, detectors=[night.detector_id], exposures=night.exposures, frames=frames,
             seed=night.seed, stars=night.stars, center=pointing_for(*night.aim, night.detector_id),
-            seeing=night.seeing, moon=night.moon, cloud=night.cloud, glints=1,
+            seeing=night.seeing, moon=night.moon, cloud=night.cloud,
             pointing_error_arcmin=night.pointing_error_arcmin, workers=workers, progress=False,
+            **({"glints": 1} | placed),
         )  # fmt: skip
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -141,14 +141,19 @@ def _grown(cells, line):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _significance(cells, line, noise):  # type: ignore[no-untyped-def]
-    """Signal over noise of a line, and of its three fainter quarters: a star or two make only one bright."""
+    """Signal over noise of a line, of its three fainter quarters and of its two faintest.
+
+    A star makes only one quarter bright, two make no more than two.
+    """
     profile = _profile(cells, line)
     n = len(profile)
-    total, top = profile.sum(), -1e9
+    parts = np.empty(4)
     for quarter in range(4):
-        part = profile[quarter * n // 4 : (quarter + 1) * n // 4].sum()
-        top = max(top, part)
-    return total / (noise * math.sqrt(n)), (total - top) / (noise * math.sqrt(0.75 * n))
+        parts[quarter] = profile[quarter * n // 4 : (quarter + 1) * n // 4].sum()
+    parts.sort()
+    unit = noise * math.sqrt(0.25 * n)
+    three = (parts[0] + parts[1] + parts[2]) / unit / math.sqrt(3.0)
+    return parts.sum() / unit / 2.0, three, (parts[0] + parts[1]) / unit / math.sqrt(2.0)
 
 
 @njit(cache=True, nogil=True)
@@ -235,8 +240,8 @@ def trace(
         if max(dx, dy) < MIN_CELLS:
             continue
         slope = min(int(32 * min(dx, dy) / max(dx, dy)), 31)
-        whole, part = _significance(cells, line, noise[slope])
-        if whole < snr or part < 0.5 * snr:
+        whole, three, two = _significance(cells, line, noise[slope])
+        if whole < snr or three < 0.6 * snr or two < 0.4 * snr:
             continue
         if m == limit:
             return out, True
