@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tomoe_explore import analysis, camera, errors, raw, refcat, schema, simulate, views
     from tomoe_explore.analysis.periodogram import periodogram
+    from tomoe_explore.analysis.streaks import join_streaks
     from tomoe_explore.archive import Archive, open_archive
     from tomoe_explore.operations.consolidate import consolidate
     from tomoe_explore.operations.job import submit
@@ -36,6 +37,7 @@ __all__ = [
     "errors",
     "job",
     "jobs",
+    "join_streaks",
     "make_masters",
     "open_archive",
     "periodogram",
@@ -55,6 +57,7 @@ _HOME = {
     "consolidate": "operations.consolidate",
     "job": "operations.job_list",
     "jobs": "operations.job_list",
+    "join_streaks": "analysis.streaks",
     "make_masters": "operations.reduce",
     "open_archive": "archive",
     "periodogram": "analysis.periodogram",

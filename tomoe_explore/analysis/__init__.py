@@ -6,5 +6,6 @@ question                               file
 which periods are in a light curve?    ``periodogram.py``, ``peaks.py``
 which peaks are aliases?               ``window.py``
 how is a light curve kept as a file?   ``light_curve_file.py``
+which rows are one streak?             ``streaks.py``
 =====================================  =================================
 """
