@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -48,6 +50,13 @@ def tool() -> Callable[[str], str]:
         return path
 
     return find
+
+
+@pytest.fixture
+def part(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Imports a module of ``benchmarks/parts`` as the scripts do, which lie beside that folder."""
+    monkeypatch.syspath_prepend(str(repository / "benchmarks"))
+    return lambda name: importlib.import_module(f"parts.{name}")
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +110,7 @@ def small_night(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _demo_for_examples(request: pytest.FixtureRequest, doctest_namespace: dict[str, object]) -> None:
     """Gives the examples in the docstrings of views, archive and jobs the small reduced night to look at."""
-    looks = (".views", ".archive.archive.Archive.", ".operations.job.")
+    looks = (".views", ".archive.archive.Archive.", ".archive.images.Images.", ".operations.job.")
     if isinstance(request.node, pytest.DoctestItem) and any(name in request.node.name for name in looks):
         import tomoe_explore as te
 

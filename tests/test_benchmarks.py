@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -22,18 +21,7 @@ from tomoe_explore.ids import make_reduction_id
 STARS = Path(__file__).resolve().parents[2] / "shared" / "data" / "stars"
 
 
-@pytest.fixture
-def part(repository: Path, monkeypatch: pytest.MonkeyPatch):
-    """Imports a module of ``benchmarks/parts`` as the scripts do, which lie beside that folder."""
-    monkeypatch.syspath_prepend(str(repository / "benchmarks"))
-
-    def load(name: str) -> ModuleType:
-        return importlib.import_module(f"parts.{name}")
-
-    return load
-
-
-@pytest.mark.parametrize("name", ["reduction", "archive"])
+@pytest.mark.parametrize("name", ["reduction", "archive", "movers"])
 def test_script_says_how_it_is_used(repository: Path, name: str) -> None:
     script = repository / "benchmarks" / f"{name}.py"
     done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True)
@@ -95,7 +83,7 @@ def test_copies_of_a_reduction_are_consolidated_and_read(part, tmp_path: Path) -
     assert set(figures) == set(merged.FIGURES)
 
 
-@pytest.mark.parametrize("name", ["measure", "scores", "films", "registered"])
+@pytest.mark.parametrize("name", ["measure", "scores", "films", "registered", "mover_films", "shuffled"])
 def test_examples_run(part, name: str) -> None:
     result = doctest.testmod(part(name), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.attempted

@@ -17,8 +17,8 @@ from tomoe_explore.archive import Archive, open_archive
 from tomoe_explore.errors import ArchiveError, ParameterError, TooManyRowsError
 
 ENTRIES = {
-    "exposures", "frames", "photometry", "sources", "stacks", "movers", "mover_detections", "streaks", "light_curves",
-    "masters", "reductions", "sky_map",
+    "exposures", "frames", "photometry", "sources", "stacks", "movers", "mover_detections", "mover_films", "streaks",
+    "light_curves", "masters", "reductions", "sky_map",
 }  # fmt: skip
 
 

@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tomoe_explore import analysis, camera, errors, raw, refcat, schema, simulate, views
+    from tomoe_explore.analysis.link import link
     from tomoe_explore.analysis.periodogram import periodogram
+    from tomoe_explore.analysis.review import review_candidates
     from tomoe_explore.analysis.streaks import join_streaks
     from tomoe_explore.archive import Archive, open_archive
     from tomoe_explore.operations.consolidate import consolidate
     from tomoe_explore.operations.job import submit
     from tomoe_explore.operations.job_list import job, jobs
+    from tomoe_explore.operations.known import find_known
     from tomoe_explore.operations.reduce import make_masters, reduce
     from tomoe_explore.reduction.recipe import Parameters
 
@@ -35,15 +38,18 @@ __all__ = [
     "camera",
     "consolidate",
     "errors",
+    "find_known",
     "job",
     "jobs",
     "join_streaks",
+    "link",
     "make_masters",
     "open_archive",
     "periodogram",
     "raw",
     "reduce",
     "refcat",
+    "review_candidates",
     "schema",
     "simulate",
     "submit",
@@ -55,13 +61,16 @@ _HOME = {
     "Archive": "archive",
     "Parameters": "reduction.recipe",
     "consolidate": "operations.consolidate",
+    "find_known": "operations.known",
     "job": "operations.job_list",
     "jobs": "operations.job_list",
     "join_streaks": "analysis.streaks",
+    "link": "analysis.link",
     "make_masters": "operations.reduce",
     "open_archive": "archive",
     "periodogram": "analysis.periodogram",
     "reduce": "operations.reduce",
+    "review_candidates": "analysis.review",
     "submit": "operations.job",
 }
 

@@ -37,6 +37,7 @@ COLUMNS: tuple[tuple[str, str, str, str, str], ...] = (
     ("ref_id", "int64?", "", "meta.id.cross", "source_id in the reference catalog; null where there is none"),
     ("product_id", "string", "", "meta.id;meta.main", "Name of one archived file"),
     ("path", "string", "", "meta.ref.uri", "Path of the file, relative to the archive"),
+    ("extver", "int16", "", "meta.number;meta.file", "Which of the file's units CUTOUT and MOVER: their EXTVER"),
     ("checksum", "string", "", "meta.checksum", "Checksum of the file, with the name of its algorithm"),
     ("healpix_29", "int64", "", "pos.healpix", "HEALPix index of (ra, dec), order 29, nested, ICRS"),
     ("night", "string", "", "time.epoch;obs", "Local observing date, YYYY-MM-DD"),
@@ -141,6 +142,7 @@ COLUMNS: tuple[tuple[str, str, str, str, str], ...] = (
     ("rate", "float32?", "arcsec.s**-1", "pos.pm", "Angular rate; null where it cannot be known"),
     ("rate_err", "float32", "arcsec.s**-1", "stat.error;pos.pm", "Standard error of the rate; NaN where it is null"),
     ("position_angle", "float32", "deg", "pos.posAng;pos.pm", "Direction of the motion, from north through east"),
+    ("position_angle_err", "float32", "deg", "stat.error;pos.posAng", "Standard error of the direction"),
     ("score", "float32", "", "stat.likelihood", "Statistic by which candidates are ranked; higher is better"),
     (
         "false_alarm",
@@ -150,6 +152,7 @@ COLUMNS: tuple[tuple[str, str, str, str, str], ...] = (
         "Expected false candidates a film at this score; null if not calibrated",
     ),
     ("known_as", "string?", "", "meta.id.assoc", "Designation of the known object; '' not known; null not checked"),
+    ("known", "string", "", "meta.code", "Whether it is a known object: known, not known, not checked"),
     # --- streaks ----------------------------------------------------------------------------------
     (
         "streak_id",

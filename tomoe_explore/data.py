@@ -1,4 +1,4 @@
-"""The values that travel between steps: exposure, film, reference catalog, masters, stack, reduction, provenance."""
+"""The values that travel between steps: exposure, film, reference catalog, masters, stack, cutouts, reduction."""
 
 from __future__ import annotations
 
@@ -332,6 +332,35 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class MoverCutout:
+    """What is kept of a film around a moving-object candidate.
+
+    Attributes
+    ----------
+    mover_id : int
+    frames : ndarray of float32
+        ``(frame, y, x)``; ADU above dark, flat-fielded, sky included; NaN where there is no good pixel.
+    x0, y0 : ndarray of int32, (frame,)
+        Column and row of the detector at a frame's first pixel: the same in all frames, or they follow the mover.
+    x, y : ndarray of float64, (frame,)
+        Where its motion takes the mover, px of the detector as it was in that frame.
+    mjd : ndarray of float64, (frame,)
+        Mid-exposure there, MJD, UTC.
+    noise : float
+        Standard deviation of a sky pixel in one frame, ADU.
+    """
+
+    mover_id: int
+    frames: Floats
+    x0: NDArray[np.int32]
+    y0: NDArray[np.int32]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    mjd: NDArray[np.float64]
+    noise: float
+
+
+@dataclass(frozen=True)
 class Reduction:
     """What one run of the recipe on one film gives.
 
@@ -349,6 +378,8 @@ class Reduction:
         What it rests on.
     parameters : mapping
         Of the recipe.
+    cutouts : tuple of MoverCutout
+        One of each row of ``movers``.
     """
 
     reduction_id: int
@@ -359,3 +390,4 @@ class Reduction:
     flat_id: str | None
     refcat: str
     parameters: Mapping[str, object]
+    cutouts: tuple[MoverCutout, ...] = ()

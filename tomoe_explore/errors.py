@@ -149,6 +149,12 @@ class RefcatEpochError(RefcatError):
     kind = "refcat-epoch"
 
 
+class OrbitsError(TomoeError):
+    """A file of known objects' orbits cannot be read, or has none."""
+
+    kind = "orbits"
+
+
 class AstrometryError(TomoeError):
     """The stars of a film could not be matched with the reference catalog."""
 

@@ -63,6 +63,17 @@ def member_ids(reduction_id: int, n: int, kind: Member = "source") -> NDArray[np
     return reduction_id * MEMBERS + np.arange(first, first + n, dtype=np.int64)
 
 
+def member_number(member_id: int) -> int:
+    """Which of its kind in the reduction an id is of, from 1.
+
+    Examples
+    --------
+    >>> member_number(35775411200190000)
+    1
+    """
+    return member_id % MEMBERS - MEMBER_NUMBERS[member_kind(member_id)][0] + 1
+
+
 def member_kind(member_id: int) -> Member:
     """What an id is of.
 

@@ -135,11 +135,15 @@ _ALL = (
     _table(
         "movers", "a moving-object candidate",
         "mover_id exposure_id detector_id reduction_id mjd ra dec ra_err dec_err ra_dec_corr x y rate rate_err"
-        " position_angle mag mag_err snr n_frames score false_alarm known_as flags",
+        " position_angle position_angle_err mag mag_err snr n_frames score false_alarm known_as flags",
     ),
     _table(
         "mover_detections", "a mover in a frame",
         "mover_id exposure_id detector_id reduction_id frame mjd ra dec ra_err dec_err mag mag_err x y",
+    ),
+    _table(
+        "mover_films", "a kept cutout film of a moving-object candidate",
+        "mover_id product_id path extver exposure_id detector_id reduction_id mjd ra dec",
     ),
     _table(
         "streaks", "a streak in one frame or several",
@@ -199,6 +203,10 @@ REFCAT = _table(
     "refcat", "a star of the reference catalog",
     "source_id ra dec phot_g_mean_mag pmra pmdec ref_epoch bp_rp",
 )  # fmt: skip
+
+
+#: What readers add to movers: which known objects they are is said in the registry, for it changes; see ``known_as``.
+KNOWN = _table("known", "a mover compared with known objects", "mover_id known_as known")
 
 
 def empty(name: str) -> pa.Table:

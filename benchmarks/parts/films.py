@@ -153,18 +153,18 @@ def _aim(field: str, table: Path | None, rng: np.random.Generator) -> tuple[floa
 
 
 @contextmanager
-def films(night: Night, scratch: Path, *, workers: int = 1, frames: int = 18, **placed: Any) -> Iterator[Simulation]:
-    """The films of a night, gone when the block ends; ``placed`` goes to `simulate`."""
+def films(night: Night, scratch: Path, *, workers: int = 1, frames: int = 18, **things: object) -> Iterator[Simulation]:
+    """The films of a night, gone when the block ends; ``things`` goes to `simulate`, before what the night says."""
+    said: dict[str, object] = {
+        "night": night.date, "detectors": [night.detector_id], "exposures": night.exposures, "frames": frames,
+        "seed": night.seed, "stars": night.stars, "center": pointing_for(*night.aim, night.detector_id),
+        "seeing": night.seeing, "moon": night.moon, "cloud": night.cloud, "glints": 1,
+        "pointing_error_arcmin": night.pointing_error_arcmin,
+    }  # fmt: skip
     folder = scratch / night.name
     try:
         folder.mkdir(parents=True)
-        yield simulate(
-            folder / "raw", night=night.date, detectors=[night.detector_id], exposures=night.exposures, frames=frames,
-            seed=night.seed, stars=night.stars, center=pointing_for(*night.aim, night.detector_id),
-            seeing=night.seeing, moon=night.moon, cloud=night.cloud,
-            pointing_error_arcmin=night.pointing_error_arcmin, workers=workers, progress=False,
-            **({"glints": 1} | placed),
-        )  # fmt: skip
+        yield simulate(folder / "raw", workers=workers, progress=False, **(said | things))  # type: ignore[arg-type]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -14,7 +14,7 @@ from tomoe_explore.archive import Archive
 from tomoe_explore.archive.reserve import Reservation
 from tomoe_explore.archive.sky import healpix_29
 from tomoe_explore.camera import GAIN_MODES, NX, NY, PIXEL_SCALE
-from tomoe_explore.data import Exposure, Master, Provenance, Reduction, Stack
+from tomoe_explore.data import Exposure, Master, MoverCutout, Provenance, Reduction, Stack
 from tomoe_explore.ids import member_ids
 
 FRAMES = 18
@@ -93,14 +93,14 @@ def make_tables(
 
 def make_reduction(
     reservation: Reservation, *, ra: Any = (310.0, 310.01), dec: Any = (-12.0, -12.01), ref_id: Any = (1, 2),
-    stack: Stack | None = None, **more: pa.Table,
+    stack: Stack | None = None, cutouts: tuple[MoverCutout, ...] = (), **more: pa.Table,
 ) -> tuple[Reduction, Provenance]:  # fmt: skip
     """A reduction and its provenance, ready to be committed."""
     exposure, reduction_id = reservation.exposure, reservation.reduction_id
     tables = make_tables(reduction_id, exposure, ra, dec, ref_id=ref_id) | more
     stack = stack or make_stack(float(np.mean(ra)), float(np.mean(dec)))
     parameters = {"aperture_px": 4.0}
-    reduction = Reduction(reduction_id, exposure, stack, tables, "dark-1", "flat-1", "gaia", parameters)
+    reduction = Reduction(reduction_id, exposure, stack, tables, "dark-1", "flat-1", "gaia", parameters, cutouts)
     provenance = Provenance(
         reduction_id, reservation.film_path, reservation.film_checksum, "dark-1", "flat-1", "gaia", "xxh3:refcat",
         "0.1.0", False, parameters, {"python": "3.11"},

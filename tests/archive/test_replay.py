@@ -59,6 +59,7 @@ def test_identical_and_the_archive_is_not_touched(archive: Archive) -> None:
     assert state(archive.root) == before
     assert replay.compared is not None
     assert replay.compared["stack"] == 3 * 2000 * 1128
+    assert replay.compared["mover"] > 0
     rows = archive.table("photometry")
     assert replay.compared["photometry"] == rows.num_rows * (rows.num_columns - 3)  # but for magnitudes and object_id
     assert replay.compared["frames"] > 0
@@ -113,6 +114,30 @@ def test_a_tampered_stack_is_named(archive: Archive) -> None:
     assert columns["plane MASK"].n_different == 1
     assert columns["plane MASK"].largest == 2
     assert "MAGZP" in columns["header PRIMARY"].text
+
+
+def test_a_tampered_collection_of_movers_is_named(archive: Archive) -> None:
+    from astropy.io import fits
+
+    path = path_of(archive, "mover")
+    with fits.open(path) as hdus:
+        hdus["MOVER", 1].data["x"][2] += 0.5
+        hdus[0].header["GAIN"] += 1.0
+        images = [fits.ImageHDU(hdu.data.copy(), hdu.header) if hdu.name == "CUTOUT" else hdu for hdu in hdus]
+        images[1].data[1, 2, 3] += 100.0
+        fits.HDUList(images).writeto(path, overwrite=True)
+    found = {d.column: d for d in archive.replay(reduction_of(archive)).differences}
+    assert {d.product for d in found.values()} == {"mover"}
+    assert found["MOVER, x"].largest == pytest.approx(0.5)
+    assert (found["plane CUTOUT"].n_different, found["plane CUTOUT"].largest) == (1, pytest.approx(100.0, abs=0.1))
+    assert "GAIN" in found["header PRIMARY"].text
+    path.unlink()
+    (gone,) = archive.replay(reduction_of(archive)).differences
+    assert repr(gone) == "mover: the stored file is missing"
+    with archive.registry.writing() as connection:
+        connection.execute(sa.update(tables.reductions).values(collection_path=None))
+    (none,) = archive.replay(reduction_of(archive)).differences
+    assert none.text.endswith("cutout films now, a file of them is not stored")
 
 
 def test_a_tampered_record_is_named(archive: Archive) -> None:

@@ -61,7 +61,7 @@ class Tally:
 
 @dataclass
 class Content:
-    """Tables with one row a thing, and the checksum of each stack's pixels by exposure and detector."""
+    """Tables with one row a thing, and checksums of the pixels of stacks and movers' films by exposure and detector."""
 
     tables: dict[str, pd.DataFrame]
     stacks: list[tuple[int, int, str]]
@@ -75,7 +75,11 @@ class Content:
         tables["reductions"] = reductions[reductions["status"] == "done"]  # what failed stays on record
         found = opened.search(product="stack")
         places = zip(found["exposure_id"], found["detector_id"], found["product_id"], strict=True)
-        return cls(tables, [(int(e), int(d), _pixels(opened.read_stack(p))) for e, d, p in places])
+        pixels = [(int(e), int(d), _pixels(opened.read_stack(p))) for e, d, p in places]
+        for kept in opened.table("mover_films").to_pylist():
+            film = xxhash.xxh3_128_hexdigest(opened.mover_film(kept["mover_id"]).frames.tobytes())
+            pixels.append((kept["exposure_id"], kept["detector_id"], film))
+        return cls(tables, pixels)
 
     def only(self, films: Films, masters: Iterable[int]) -> Content:
         """What is of these films of the sky, and of the masters of these detectors."""

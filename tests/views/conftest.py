@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import lightkurve
@@ -12,8 +11,10 @@ import pyarrow as pa
 import pytest
 from astropy import units as u
 from astropy.time import Time
+from astropy.wcs import WCS
 
 from tomoe_explore import schema
+from tomoe_explore.archive.mover_film import MoverFilm
 from tomoe_explore.errors import NotFoundError
 from tomoe_explore.magnitudes import mag_err, mag_g
 
@@ -83,15 +84,30 @@ class StandIn:
         curve.meta["LABEL"] = "test star"
         return curve
 
-    def film(self, position: tuple[float, float], exposure_id: int, size_px: int = 64) -> Any:
-        """A point that moves along x, with a fixed star beside it."""
-        x0, y0 = 1000 - size_px // 2, 500 - size_px // 2
-        y, x = np.mgrid[:size_px, :size_px]
-        at = 1000.0 + 1.2 * (np.arange(18) - 8.5) - x0
-        spot = [np.exp(-0.5 * ((x - a) ** 2 + (y - (500 - y0)) ** 2) / 1.5**2) for a in at]
-        star = 3 * np.exp(-0.5 * ((x - 12) ** 2 + (y - 40) ** 2) / 1.5**2)
+    def mover_film(self, mover_id: int, *, comoving: bool = False) -> MoverFilm:
+        """A point that moves along x, with a fixed star beside it; frame 3 was lost."""
+        y, x = np.mgrid[:41, :65]
+        at = 32.0 + 1.2 * (np.arange(18) - 8.5)
+        spot = [np.exp(-0.5 * ((x - a) ** 2 + (y - 20) ** 2) / 1.5**2) for a in at]
+        star = 3 * np.exp(-0.5 * ((x - 12) ** 2 + (y - 30) ** 2) / 1.5**2)
         frames = (100 * (np.array(spot) + star) + np.random.default_rng(1).normal(0, 5, x.shape)).astype(np.float32)
-        return SimpleNamespace(frames=frames, x0=x0, y0=y0)
+        frames[3] = np.nan
+        mjd = 59075.5 + np.arange(18) / 172_800
+        return MoverFilm(
+            frames,
+            mjd,
+            968,
+            480,
+            357754,
+            112,
+            REDUCTION,
+            WCS(naxis=2),
+            "kept",
+            mover_id,
+            at,
+            np.full(18, 20.0),
+            comoving,
+        )
 
 
 def _box(ra: float, dec: float) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tomoe_explore.archive import reserve as _reserve
 from tomoe_explore.archive.database import shown
+from tomoe_explore.archive.images import Images
 from tomoe_explore.archive.layout import Layout
 from tomoe_explore.archive.marker import make_marker
 from tomoe_explore.archive.migration import REVISION
@@ -21,10 +22,8 @@ from tomoe_explore.errors import ArchiveError
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-    from astropy.nddata import CCDData
     from lightkurve import LightCurve
 
-    from tomoe_explore.archive.cutout import CutoutFilm
     from tomoe_explore.archive.provenance import Origin
     from tomoe_explore.archive.replay import Replay
 
@@ -35,7 +34,7 @@ StrPath = str | os.PathLike[str]
 ROW_LIMIT = 10_000_000
 
 
-class Archive(Writing):
+class Archive(Writing, Images):
     """An archive of reductions. Open one with `open_archive`, make one with `Archive.create`.
 
     It holds no open file: it may be sent to other processes and kept across a fork.
@@ -138,7 +137,8 @@ class Archive(Writing):
             ``"2020-08-14"`` or ``"2020-08-14:2020-08-20"``.
         exposure_id, detector_id : int or several, optional
         product : str or several, optional
-            ``stack``, a table (``photometry``, ``movers``, …), ``film``, ``dark`` or ``flat``; commas separate several.
+            ``stack``, ``mover`` (a collection of cutout films), a table (``photometry``, ``movers``, …), ``film``,
+            ``dark`` or ``flat``; commas separate several.
 
         Returns
         -------
@@ -246,61 +246,6 @@ class Archive(Writing):
         from tomoe_explore.archive.light_curve import light_curve
 
         return light_curve(self, position, radius, night=night)
-
-    def film(self, position: Any, exposure_id: int, size_px: int = 64) -> CutoutFilm:
-        """A cutout film around a position, from the raw film while it lives.
-
-        Parameters
-        ----------
-        position : str, SkyCoord or (ra, dec) in deg
-        exposure_id : int
-            Which exposure.
-        size_px : int
-            Width and height, px.
-
-        Returns
-        -------
-        CutoutFilm
-            ``frames`` float32 ``(frame, y, x)`` in ADU above dark, NaN outside the detector; ``mjd`` of each frame.
-
-        Raises
-        ------
-        NotFoundError
-            If no reduced film of the exposure covers the position, or its raw film is gone.
-
-        Examples
-        --------
-        >>> star = archive.table("sources").to_pylist()[0]
-        >>> archive.film((star["ra"], star["dec"]), star["exposure_id"], size_px=32).frames.shape
-        (18, 32, 32)
-        """
-        from tomoe_explore.archive.cutout import cutout_film
-
-        return cutout_film(self, position, exposure_id, size_px)
-
-    def read_stack(self, product_id: str | int) -> CCDData:
-        """A stack's pixels (ADU a frame) with noise, mask and WCS.
-
-        Parameters
-        ----------
-        product_id : str or int
-            Such as ``"stack-357754112001"``, or the reduction's id.
-
-        Raises
-        ------
-        NotFoundError
-            If there is no such stack.
-
-        Examples
-        --------
-        >>> product_id = archive.search(product="stack")["product_id"].iloc[0]
-        >>> archive.read_stack(product_id).shape
-        (1128, 2000)
-        """
-        from tomoe_explore.archive.search import stack_row
-        from tomoe_explore.archive.stack_file import read_stack
-
-        return read_stack(self.root / stack_row(self.registry, product_id)["path"])
 
     def provenance(self, id: int | str, *, frame: int | None = None) -> Origin:
         """Where something comes from: film, calibrations, reference catalog, parameters, code, successors.

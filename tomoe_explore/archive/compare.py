@@ -1,4 +1,4 @@
-"""Two tables, or two stacks, value for value: what differs, in how many rows, and by how much."""
+"""Two tables, or two FITS files, value for value: what differs, in how many rows, and by how much."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LATER = ("object_id",)
 
 _SHOWN_CARDS = 3  #: of a header that differ
 
-#: Header cards of a stack that say how the file is laid out or repeat its content.
+#: Header cards that say how the file is laid out or repeat its content.
 _LAYOUT_CARDS = {"CHECKSUM", "DATASUM", "ZDATASUM", "ZHECKSUM", "PCOUNT", "NAXIS1", "NAXIS2", "COMMENT", "HISTORY", ""}
 
 
@@ -30,9 +30,9 @@ class Difference:
     Attributes
     ----------
     product : str
-        Table, ``stack``, ``record`` (what the registry says of the stack) or ``recipe``.
+        Table, ``stack``, ``mover`` (the collection), ``record`` (what the registry says of the stack) or ``recipe``.
     column : str
-        Column of a table, or plane or header card of a stack; empty where the whole is meant.
+        Column of a table, or unit or header of a file; empty where the whole is meant.
     n_different, n_compared : int
         Rows or pixels.
     largest : float or None
@@ -153,34 +153,43 @@ def compare_arrays(a: NDArray[Any], b: NDArray[Any], other: Any = False) -> tupl
     return int(different.sum()), max(finite) if finite else None
 
 
-def compare_stacks(stored: Path | None, again: Path) -> tuple[list[Difference], int]:
-    """Compare two stack files: every plane, pixel for pixel, and every card of their headers."""
+def compare_files(product: str, stored: Path | None, again: Path) -> tuple[list[Difference], int]:
+    """Compare two FITS files: every image, pixel for pixel, every table, and every card of their headers."""
     from astropy.io import fits
 
     if stored is None or not stored.is_file():
-        return [Difference("stack", text="the stored file is missing")], 0
+        return [Difference(product, text="the stored file is missing")], 0
     differences: list[Difference] = []
-    n_pixels = 0
+    n_values = 0
     try:
         with fits.open(stored) as one, fits.open(again) as two:
-            for name in sorted({hdu.name for hdu in two} | {hdu.name for hdu in one}):
-                if name not in one or name not in two:
-                    differences.append(Difference("stack", name, text="only in one of them"))
+            ones, twos = ({(hdu.name, hdu.ver): hdu for hdu in hdus} for hdus in (one, two))
+            for key in sorted(ones.keys() | twos.keys()):
+                name = key[0] if key[1] == 1 else f"{key[0]} {key[1]}"
+                if key not in ones or key not in twos:
+                    differences.append(Difference(product, name, text="only in one of them"))
                     continue
-                differences += _compare_headers(name, one[name].header, two[name].header)
-                a, b = one[name].data, two[name].data
-                if a is None or b is None:
-                    continue
-                n_pixels += a.size
-                found = compare_arrays(a, b) if a.shape == b.shape else (a.size, None)
-                if found is not None:
-                    differences.append(Difference("stack", f"plane {name}", found[0], a.size, found[1]))
-    except (OSError, ValueError) as error:
-        return [Difference("stack", text=f"the stored file cannot be read: {error}")], 0
-    return differences, n_pixels
+                differences += _compare_headers(product, name, ones[key].header, twos[key].header)
+                for column, a, b in _arrays(name, ones[key].data, twos[key].data):
+                    n_values += a.size
+                    found = compare_arrays(a, b) if a.shape == b.shape else (a.size, None)
+                    if found is not None:
+                        differences.append(Difference(product, column, found[0], a.size, found[1]))
+    except (OSError, ValueError, TypeError) as error:
+        return [Difference(product, text=f"the stored file cannot be read: {error}")], 0
+    return differences, n_values
 
 
-def _compare_headers(plane: str, one: Any, two: Any) -> list[Difference]:
+def _arrays(name: str, one: Any, two: Any) -> list[tuple[str, NDArray[Any], NDArray[Any]]]:
+    """The numbers of two units, with what they are: one image, or the columns that both tables have."""
+    if one is None or two is None:
+        return []
+    if one.dtype.names is None or two.dtype.names is None:
+        return [(f"plane {name}", one, two)]
+    return [(f"{name}, {n}", one[n], two[n]) for n in one.dtype.names if n in two.dtype.names]
+
+
+def _compare_headers(product: str, unit: str, one: Any, two: Any) -> list[Difference]:
     """One difference for all cards of a header; the first of them are shown."""
     names = sorted((set(one) | set(two)) - _LAYOUT_CARDS)
     other = [(n, one.get(n), two.get(n)) for n in names if one.get(n) != two.get(n)]
@@ -188,4 +197,4 @@ def _compare_headers(plane: str, one: Any, two: Any) -> list[Difference]:
         return []
     shown = [f"{name} {before!r} stored, {now!r} now" for name, before, now in other[:_SHOWN_CARDS]]
     more = "; …" if len(other) > len(shown) else ""
-    return [Difference("stack", f"header {plane}", len(other), len(names), text="; ".join(shown) + more)]
+    return [Difference(product, f"header {unit}", len(other), len(names), text="; ".join(shown) + more)]

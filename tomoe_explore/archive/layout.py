@@ -5,6 +5,7 @@
     archive.json                                              says that this is an archive, of which layout, and its id
     registry.sqlite                                           what is there (unless $TOMOE_DATABASE says elsewhere)
     stacks/2020-08-14/00357754/v001/sTMQ1202008140035775412.fits
+    stacks/2020-08-14/00357754/v001/nTMQ1202008140035775412.fits     its movers, with cutout films
     tables/photometry/2020-08-14/photometry-00357754-g001.parquet    one exposure; a new generation for each change
     tables/photometry/2020-08-14/photometry-2020-08-14-c04351-db852a9a.parquet    merged: a cell of the sky of a night
     tables/photometry/all/photometry-all-c04351-1a2b3c4d.parquet      merged: of all nights
@@ -103,6 +104,11 @@ class Layout:
         name = camera.film_name("s", place.detector_id, place.night, place.exposure_id)
         return Path("stacks", place.night, f"{place.exposure_id:08d}", f"v{place.version:03d}", name)
 
+    def collection(self, place: ProductPlace) -> Path:
+        """Path of a collection of movers, beside the stack."""
+        name = camera.film_name("n", place.detector_id, place.night, place.exposure_id)
+        return self.stack(place).with_name(name)
+
     def table(self, table: str, night: str | None) -> Path:
         """Directory of a night's part of a table; None stands for all nights."""
         return Path("tables", table, night or "all")
@@ -129,6 +135,17 @@ def stack_product_id(reduction_id: int) -> str:
     'stack-357754112001'
     """
     return f"stack-{reduction_id}"
+
+
+def collection_product_id(reduction_id: int) -> str:
+    """Product id of a reduction's collection of movers.
+
+    Examples
+    --------
+    >>> collection_product_id(357754112001)
+    'mover-357754112001'
+    """
+    return f"mover-{reduction_id}"
 
 
 def exposure_part_id(table: str, exposure_id: int, generation: int) -> str:

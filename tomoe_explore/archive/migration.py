@@ -12,13 +12,16 @@ from pathlib import Path
 import sqlalchemy as sa
 
 #: The revision that this code reads and writes.
-REVISION = "0005"
+REVISION = "0007"
 
-#: Older ones cannot be read: a film was more than one record.
-OLDEST_READ = "0004"
+#: Older ones cannot be read: they do not know collections of movers.
+OLDEST_READ = "0006"
 
 #: The first that says which archive it is of.
 WITH_ID = "0005"
+
+#: The first that says which known objects movers are.
+WITH_KNOWN = "0007"
 
 #: Registries from before there were revisions are of this one.
 FIRST = "0001"

@@ -30,7 +30,7 @@ from tomoe_explore.archive.owner import this_process
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.reserve import hold, is_under_way, now, release
 from tomoe_explore.archive.row_groups import Selection, read_rows
-from tomoe_explore.archive.stage import ROWS_FILE, STACK_FILE, Staged
+from tomoe_explore.archive.stage import COLLECTION_FILE, ROWS_FILE, STACK_FILE, Staged
 from tomoe_explore.archive.staging import Staging, discard, discard_staged, remove, staging_of
 from tomoe_explore.archive.swap import Swap, exchange
 from tomoe_explore.archive.table_file import read_staged, write_part
@@ -225,8 +225,9 @@ def _try(registry: Registry, layout: Layout, claim: _Claim) -> bool:
                 swap.place(taken)
             new += [part for kind in PART_TABLES if (part := _merge(layout, staging, kind, claim))]
             for item in claim.staged:
-                if (stack := item.file(layout, STACK_FILE)).exists():  # else an earlier try has put it in place
-                    staging.take(stack, layout.stack(item.place))
+                for name, path in ((STACK_FILE, layout.stack), (COLLECTION_FILE, layout.collection)):
+                    if (file := item.file(layout, name)).exists():  # else there is none, or an earlier try put it there
+                        staging.take(file, path(item.place))
             staging.publish()
             done = None  # from here on it takes a look to know
             done = _register(registry, claim, new, old)

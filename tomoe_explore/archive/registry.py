@@ -16,8 +16,10 @@ from typing import Any
 from weakref import finalize
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Text
 
+from tomoe_explore.archive.column_types import Double as _Double
+from tomoe_explore.archive.column_types import text as _text
 from tomoe_explore.archive.database import clear_errors, make_engine, normal_url, shown, transaction
 from tomoe_explore.archive.layout import PART_TABLES
 from tomoe_explore.archive.marker import id_of, set_id
@@ -34,24 +36,6 @@ PARTITION_ORDER = 5
 metadata = sa.MetaData()
 
 
-class _Number(sa.types.TypeDecorator[float]):
-    """A double; NaN becomes null on its way in: SQLite knows no NaN, PostgreSQL does."""
-
-    impl = Float(53)
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> float | None:
-        """A value on its way into the database."""
-        return None if value is None or value != value else float(value)
-
-
-_Double = _Number()
-
-
-def _text(name: str, **options: Any) -> Column[Any]:
-    return Column(name, String, **options)
-
-
 def _exposure_key() -> Column[Any]:
     return Column("exposure_id", BigInteger, ForeignKey("exposures.exposure_id"), nullable=False, index=True)
 
@@ -64,8 +48,7 @@ def _center() -> list[Column[Any]]:
 #: Like ``schema.TABLES["exposures"]``; positions are null for calibrations. ``generation`` numbers the attempts to
 #: publish it, so that no two ever write a file of the same name.
 exposures = sa.Table(
-    "exposures", metadata,
-    Column("exposure_id", BigInteger, primary_key=True, autoincrement=False),
+    "exposures", metadata, Column("exposure_id", BigInteger, primary_key=True, autoincrement=False),
     _text("night", nullable=False, index=True),
     Column("mjd_start", _Double, nullable=False), Column("n_frames", Integer, nullable=False),
     Column("frame_interval", _Double, nullable=False), Column("ra", _Double), Column("dec", _Double),
@@ -76,8 +59,7 @@ exposures = sa.Table(
 
 #: A film is its content: ``path, size, mtime_ns`` say where it was last seen (path null: replaced by another film).
 films = sa.Table(
-    "films", metadata,
-    _text("film_checksum", primary_key=True), _text("path", index=True),
+    "films", metadata, _text("film_checksum", primary_key=True), _text("path", index=True),
     Column("size", BigInteger, nullable=False), Column("mtime_ns", BigInteger, nullable=False),
     _text("kind", nullable=False), _exposure_key(),
     Column("detector_id", Integer, nullable=False), _text("night", nullable=False), *_center(),
@@ -106,28 +88,26 @@ refcats = sa.Table(
 
 #: What reductions have in common: code, parameters, environment (JSON), known by the checksum of all four.
 settings = sa.Table(
-    "settings", metadata,
-    _text("checksum", primary_key=True), _text("code_version", nullable=False),
+    "settings", metadata, _text("checksum", primary_key=True), _text("code_version", nullable=False),
     Column("code_dirty", Boolean, nullable=False), Column("parameters", Text, nullable=False),
     Column("environment", Text, nullable=False),
 )  # fmt: skip
 
 #: A film's run of the recipe, who runs it and, once it is done, its stack: ``schema.TABLES``' ``reductions`` and
-#: ``stacks`` in one record. ``n_<table>`` are its rows in each table, which lie in the `parts` of its exposure: in the
-#: current ones, or for a superseded reduction in those of its ``generation``.
+#: ``stacks`` in one record, and its collection of movers where it has any. ``n_<table>`` are its rows in each table,
+#: which lie in the `parts` of its exposure: in the current ones, or for a superseded reduction in those of its
+#: ``generation``.
 reductions = sa.Table(
-    "reductions", metadata,
-    Column("reduction_id", BigInteger, primary_key=True, autoincrement=False),
+    "reductions", metadata, Column("reduction_id", BigInteger, primary_key=True, autoincrement=False),
     _exposure_key(), Column("detector_id", Integer, nullable=False), _text("night", nullable=False),
     _text("started", nullable=False), _text("finished"), _text("status", nullable=False),
     Column("error", Text), _text("error_kind"), _text("dark_id"), _text("flat_id"), _text("refcat"),
     _text("refcat_checksum"),
-    Column("film_checksum", String, ForeignKey("films.film_checksum"), nullable=False, index=True),
-    _text("settings"),
+    Column("film_checksum", String, ForeignKey("films.film_checksum"), nullable=False, index=True), _text("settings"),
     Column("superseded_by", BigInteger), _text("owner_host", nullable=False),
-    Column("owner_pid", Integer, nullable=False), _text("owner_started", nullable=False),
-    Column("generation", Integer),
+    Column("owner_pid", Integer, nullable=False), _text("owner_started", nullable=False), Column("generation", Integer),
     _text("path"), _text("checksum"), Column("bytes", BigInteger), *_center(), Column("footprint", Text),
+    _text("collection_path"), _text("collection_checksum"), Column("collection_bytes", BigInteger),
     *(Column(n, _Double) for n in ("mjd", "exptime", "zeropoint", "zeropoint_err", "fwhm", "sky", "depth")),
     Column("astrometric_rms", _Double), Column("n_stars", Integer),
     *(Column(f"n_{table}", Integer) for table in PART_TABLES),
@@ -145,8 +125,7 @@ CURRENT = (reductions.c.status == "done") & reductions.c.superseded_by.is_(None)
 #: once. A file is of one exposure or, consolidated, of a night or (null) all nights, and then of a HEALPix ``cell`` of
 #: order `PARTITION_ORDER` if the table has positions. ``kind`` is the table.
 parts = sa.Table(
-    "parts", metadata,
-    _text("part_id", primary_key=True), _text("kind", nullable=False), _text("night"),
+    "parts", metadata, _text("part_id", primary_key=True), _text("kind", nullable=False), _text("night"),
     Column("exposure_id", BigInteger, ForeignKey("exposures.exposure_id"), index=True), Column("cell", Integer),
     Column("generation", Integer, nullable=False), _text("path", nullable=False), _text("checksum", nullable=False),
     Column("bytes", BigInteger, nullable=False), Column("n_rows", BigInteger, nullable=False), _text("replaced"),
@@ -158,8 +137,7 @@ Index("ix_parts_replaced", parts.c.replaced, sqlite_where=_replaced, postgresql_
 
 #: Batches of films that detached processes work on; see ``jobs.py``. Lists and options are JSON.
 jobs = sa.Table(
-    "jobs", metadata,
-    Column("job_id", Integer, primary_key=True), _text("user_name", nullable=False),
+    "jobs", metadata, Column("job_id", Integer, primary_key=True), _text("user_name", nullable=False),
     _text("state", nullable=False, index=True), Column("cancel", Boolean, nullable=False),
     Column("options", Text, nullable=False), Column("workers", Integer, nullable=False),
     _text("submitted", nullable=False), _text("queued", nullable=False), _text("started"), _text("finished"),
@@ -171,6 +149,12 @@ jobs = sa.Table(
     _text("owner_started", nullable=False),
 )  # fmt: skip
 
+#: Which known object a mover is ('' for none of them), how far from its place (arcsec), by which orbits, since when.
+known_objects = sa.Table(
+    "known_objects", metadata, Column("mover_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("exposure_id", BigInteger, nullable=False, index=True), _text("known_as", nullable=False),
+    Column("separation", _Double), _text("orbits", nullable=False), _text("checked", nullable=False),
+)  # fmt: skip
 
 #: Which archive the registry is of: one row, the id that ``archive.json`` has. It is in no backup's rows.
 archive = sa.Table("archive", metadata, _text("archive_id", primary_key=True))

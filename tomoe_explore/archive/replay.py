@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from tomoe_explore import raw, schema
 from tomoe_explore.archive import registry as tables
-from tomoe_explore.archive.compare import Difference, compare_stacks, compare_tables
+from tomoe_explore.archive.compare import Difference, compare_files, compare_tables
 from tomoe_explore.archive.layout import PART_TABLES
 from tomoe_explore.archive.rows import rows_of
 from tomoe_explore.archive.stage import of_stack
@@ -41,7 +41,8 @@ class Replay:
     changed : tuple of str
         Code and libraries that are others now than recorded. They explain a difference, they are none.
     compared : mapping
-        Values compared, by table, ``stack``, or ``record``: what the registry says of the stack.
+        Values compared, by table, ``stack``, ``mover`` (the collection), or ``record``: what the registry says of the
+        stack.
 
     Examples
     --------
@@ -229,17 +230,32 @@ def _compare(archive: Archive, run: sa.RowMapping, again: Reduction) -> tuple[li
         found, n_values = compare_tables(name, stored, again.tables.get(name, schema.empty(name)))
         differences += found
         compared |= {name: n_values} if n_values else {}
-    with tempfile.TemporaryDirectory(prefix="tomoe-replay-") as directory:
-        from tomoe_explore.archive.stack_file import write_stack
-
-        # the stored stack is quantised, so the new one must go through the same file
-        write_stack(again, _provenance(run), Path(directory, "stack.fits"))
-        found, n_values = compare_stacks(archive.root / run["path"], Path(directory, "stack.fits"))
-    differences += found
-    compared |= {"stack": n_values} if n_values else {}
+    for name, found, n_values in _compare_files(archive, run, again):
+        differences += found
+        compared |= {name: n_values} if n_values else {}
     record = of_stack(again)
     differences += [_in_record(name, run[name], value) for name, value in record.items() if run[name] != value]
     return differences, compared | {"record": len(record)}
+
+
+def _compare_files(
+    archive: Archive, run: sa.RowMapping, again: Reduction
+) -> Iterator[tuple[str, list[Difference], int]]:
+    """Stack and collection of movers: what is stored is quantised, so the new ones must go through the same files."""
+    from tomoe_explore.archive.collection_file import write_collection
+    from tomoe_explore.archive.stack_file import write_stack
+
+    provenance, stored = _provenance(run), run["collection_path"]
+    with tempfile.TemporaryDirectory(prefix="tomoe-replay-") as directory:
+        file = Path(directory, "again.fits")
+        write_stack(again, provenance, file)
+        yield "stack", *compare_files("stack", archive.root / run["path"], file)
+        if again.cutouts and stored:
+            write_collection(again, provenance, file)
+            yield "mover", *compare_files("mover", archive.root / stored, file)
+        elif again.cutouts or stored:
+            text = f"{len(again.cutouts)} cutout films now, a file of them is {'stored' if stored else 'not stored'}"
+            yield "mover", [Difference("mover", text=text)], 0
 
 
 def _in_record(name: str, stored: Any, now: Any) -> Difference:

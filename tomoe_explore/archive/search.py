@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive import sky
-from tomoe_explore.archive.layout import PART_TABLES, stack_product_id
+from tomoe_explore.archive.layout import PART_TABLES, collection_product_id, stack_product_id
 from tomoe_explore.archive.position import parse_ids, parse_nights, parse_position, parse_radius
 from tomoe_explore.archive.registry import CELL_ORDER, PARTITION_ORDER, Registry
 from tomoe_explore.errors import NotFoundError, ParameterError
@@ -21,7 +21,7 @@ from tomoe_explore.errors import NotFoundError, ParameterError
 if TYPE_CHECKING:
     import pandas as pd
 
-PRODUCTS = ("stack", *PART_TABLES, "film", "dark", "flat")
+PRODUCTS = ("stack", "mover", *PART_TABLES, "film", "dark", "flat")
 
 #: Columns of what `find` returns.
 _COLUMNS = (
@@ -155,6 +155,8 @@ def find(registry: Registry, root: Path, where: Where, product: str | Sequence[s
     with registry.reading():  # all is of one state
         if "stack" in kinds:
             found.append(_stacks(registry, root, where))
+        if "mover" in kinds:
+            found.append(_collections(registry, root, where))
         if of_tables := [kind for kind in kinds if kind in PART_TABLES]:
             found.append(_parts(registry, root, of_tables, where))
         if "film" in kinds:
@@ -200,6 +202,20 @@ def _stacks(registry: Registry, root: Path, where: Where) -> dict[str, Sequence[
         **found, "path": _paths(root, found["path"]), "product": ["stack"] * len(ids),
         "product_id": [stack_product_id(this) for this in ids], "n_rows": [None] * len(ids),
     }  # fmt: skip
+
+
+def _collections(registry: Registry, root: Path, where: Where) -> dict[str, Sequence[Any]]:
+    """Collections of movers of current reductions, by column; they cover what the film does."""
+    r = tables.reductions.c
+    own = [r[f"collection_{name}"].label(name) for name in ("bytes", "checksum", "path")]
+    shared = [
+        r[name] for name in ("night", "exposure_id", "detector_id", "mjd", "ra", "dec", "reduction_id", "footprint")
+    ]
+    query = sa.select(*shared, *own, r.n_movers.label("n_rows"), sa.literal("mover").label("product"))
+    found = registry.columns(query.where(tables.CURRENT, r.collection_path.is_not(None), *where.clauses(r)))
+    found = _reached(where, found)
+    ids = [collection_product_id(this) for this in found["reduction_id"]]
+    return {**found, "path": _paths(root, found["path"]), "product_id": ids}
 
 
 def _parts(registry: Registry, root: Path, kinds: Sequence[str], where: Where) -> dict[str, Sequence[Any]]:
@@ -267,7 +283,10 @@ def _kinds(product: str | Sequence[str] | None) -> list[str]:
         raise ParameterError(f"product must be a kind or a list of kinds, got {product!r}")
     kinds = []
     for name in (n.strip() for n in names):
-        forms = [kind for kind in PRODUCTS if name in (kind, f"{kind}s", kind.removesuffix("s"))]
+        # "mover" is a collection of cutouts, "movers" a table: what is said exactly is meant exactly
+        forms = [name] if name in PRODUCTS else [
+            kind for kind in PRODUCTS if name in (kind, f"{kind}s", kind.removesuffix("s"))
+        ]  # fmt: skip
         if not forms:
             raise ParameterError(f"no product {name!r}; there are {', '.join(PRODUCTS)}")
         kinds += forms
@@ -323,4 +342,20 @@ def stack_row(registry: Registry, product_id: str | int) -> sa.RowMapping:
     )
     if not rows:
         raise NotFoundError(f"no stack {product_id!r} in the archive; archive.search(product='stack') lists them")
+    return rows[0]
+
+
+def collection_row(registry: Registry, product_id: str) -> sa.RowMapping:
+    """The record of the reduction whose collection of movers has an id.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none.
+    """
+    number, r = product_id.removeprefix("mover-"), tables.reductions.c
+    query = sa.select(tables.reductions).where(r.status == "done", r.collection_path.is_not(None))
+    rows = int(number) < 2**63 and registry.rows(query.where(r.reduction_id == int(number)))
+    if not rows:
+        raise NotFoundError(f"no collection {product_id!r} in the archive; archive.search(product='mover') lists them")
     return rows[0]

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tomoe_explore import camera
+from tomoe_explore.archive.fits_cards import Cards, film_cards, iso_time, measure_cards, origin_cards
 from tomoe_explore.archive.fits_file import write_reproducibly
 from tomoe_explore.data import Exposure, Provenance, Reduction, Stack
 from tomoe_explore.errors import ArchiveError
@@ -39,8 +40,6 @@ SIGMA_STEPS = 32.0
 
 #: Rows of a compressed tile: the fewer tiles, the less time; a cutout reads whole tiles.
 TILE_ROWS = 24
-
-Cards = list[tuple[str, Any, str]]
 
 
 def write_stack(reduction: Reduction, provenance: Provenance, path: Path) -> None:
@@ -76,7 +75,9 @@ def write_stack(reduction: Reduction, provenance: Provenance, path: Path) -> Non
     noise = plane(sigma, "SIGMA", [("BUNIT", "adu", "standard deviation of STACK, ADU a frame")],
                   quantize_level=-max(step, 1e-6), **dithered)  # fmt: skip
     mask = plane(stack.mask, "MASK", [("BADPIX", 1, "bit of a bad pixel"), ("SATPIX", 2, "bit of a saturated pixel")])
-    primary = fits.PrimaryHDU(header=fits.Header([*_identity(reduction), *_measures(reduction), *_origin(provenance)]))
+    primary = fits.PrimaryHDU(
+        header=fits.Header([*_identity(reduction), *_measures(reduction), *origin_cards(provenance)])
+    )
     write_reproducibly(fits.HDUList([primary, science, noise, mask]), path)
 
 
@@ -94,26 +95,15 @@ def mid_mjd(exposure: Exposure, stack: Stack) -> float:
 
 def _identity(reduction: Reduction) -> Cards:
     exposure, n_frames = reduction.exposure, reduction.stack.n_frames
-    quadrant = exposure.detector_id // 100
     first = frames_combined(exposure, reduction.stack)[0]
     start = exposure.mjd_start + first * exposure.frame_interval_s / 86_400.0
     middle = mid_mjd(exposure, reduction.stack)
     return [
         ("FMTTYPE", "TOMOE-IMAGE-STACK", "kind of file"),
-        ("EXP_ID", exposure.exposure_id, "exposure"),
-        ("QUAD_ID", quadrant, "quadrant"),
-        ("DET_ID", exposure.detector_id, "detector: 100 * quadrant + chip"),
-        ("DATA-TYP", exposure.kind.upper(), "kind of exposure"),
-        ("OBJECT", _ascii(exposure.object), "from the film"),
-        ("PROJECT", _ascii(exposure.project), "from the film"),
-        ("OBSERVER", _ascii(exposure.observer), "from the film"),
-        ("TELESCOP", "Kiso 1.05 m Schmidt", ""),
-        ("INSTRUME", "Tomo-e Gozen", ""),
-        ("FILTER", "BLANK", "350-700 nm, no filter"),
-        ("TIMESYS", "UTC", "time scale"),
-        ("DATE-OBS", _iso(start), "start of frame FRAME1, row 0"),
+        *film_cards(exposure),
+        ("DATE-OBS", iso_time(start), "start of frame FRAME1, row 0"),
         ("MJD-OBS", start, "[d] the same, MJD"),
-        ("DATE-AVG", _iso(middle), "mid-exposure at the middle row"),
+        ("DATE-AVG", iso_time(middle), "mid-exposure at the middle row"),
         ("MJD-AVG", middle, "[d] the same, MJD"),
         ("EXPTIME", round(n_frames * exposure.exptime1_s, 6), "[s] exposure of all frames combined"),
         ("EXPTIME1", exposure.exptime1_s, "[s] exposure of a frame"),
@@ -122,53 +112,11 @@ def _identity(reduction: Reduction) -> Cards:
         ("NCOMBINE", n_frames, "frames combined"),
         ("NLOST", len(reduction.stack.lost), "frames that were not recorded"),
         ("COMBINE", "MEAN", "values 7 sigma above the others left out"),
-    ]  # fmt: skip
+    ]
 
 
 def _measures(reduction: Reduction) -> Cards:
-    stack = reduction.stack
-    cards: Cards = [
-        ("BUNIT", "adu", "ADU a frame, flat-fielded, sky included"),
-        ("MAGZP", stack.zeropoint, "[mag] Gaia G (Vega) of 1 ADU a frame"),
-        ("MAGZPERR", stack.zeropoint_err, "[mag] standard error of MAGZP"),
-        ("MAGSYS", "Gaia G, Vega", "of MAGZP and DEPTH"),
-        ("GAIN", stack.gain, "[e-/adu] gain of a frame"),
-        ("RDNOISE", stack.read_noise_e, "[e-] noise of a dark frame"),
-        ("APRADIUS", stack.aperture_px, "[pixel] radius of the 2 Hz photometry"),
-        ("APCORR", stack.aperture_correction, "all light over light in APRADIUS"),
-        ("SCINT", stack.scintillation, "relative rms of a star in a frame, by air"),
-        ("FWHM", stack.fwhm_px * camera.PIXEL_SCALE, "[arcsec] of star images"),
-        ("SKY", stack.sky, "[adu] sky of a frame"),
-        ("DEPTH", stack.depth, "[mag] point source at 5 sigma"),
-        ("ASTRMS", stack.astrometric_rms, "[arcsec] residual a coordinate, rms"),
-        ("NASTSTAR", stack.n_stars, "reference stars of the astrometry"),
-        ("FLAGS", reduction.exposure.flags, "bits of the whole film"),
-    ]
-    return [card for card in cards if not (isinstance(card[1], float) and not np.isfinite(card[1]))]
-
-
-def _origin(provenance: Provenance) -> Cards:
-    return [
-        ("REDUCID", provenance.reduction_id, "reduction"),
-        ("DARKID", provenance.dark_id or "", "master dark"),
-        ("FLATID", provenance.flat_id or "", "master flat"),
-        ("REFCAT", _ascii(provenance.refcat), "reference catalog"),
-        ("REFSUM", _ascii(provenance.refcat_checksum), "its checksum"),
-        ("FILMSUM", provenance.film_checksum, "checksum of the raw film"),
-        ("CODEVER", _ascii(provenance.code_version), "version of tomoe_explore"),
-        ("CODEDRTY", provenance.code_dirty, "whether the code had uncommitted changes"),
-    ]
-
-
-def _ascii(text: str) -> str:
-    """FITS headers hold printable ASCII only."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text)
-
-
-def _iso(mjd: float) -> str:
-    from astropy.time import Time
-
-    return str(Time(mjd, format="mjd", scale="utc", precision=4).isot)
+    return [("BUNIT", "adu", "ADU a frame, flat-fielded, sky included"), *measure_cards(reduction)]
 
 
 def read_stack(path: Path) -> CCDData:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from tomoe_explore import camera, raw, schema
 from tomoe_explore.archive import registry as tables
 from tomoe_explore.archive import sky
+from tomoe_explore.archive.collection_file import write_collection
 from tomoe_explore.archive.layout import PART_TABLES, Layout, ProductPlace
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.reserve import finite, held_here, nominal_center
@@ -31,7 +32,8 @@ Row = dict[str, Any]
 _c = tables.reductions.c
 _RESERVED = sa.select(_c.status, _c.started).where(_c.reduction_id == sa.bindparam("this"))
 
-STACK_FILE, ROWS_FILE = "stack.fits", "rows.arrow"  #: names of a stack, and of all rows, while they are staged
+#: Names of a stack, a collection of movers, and all rows, while they are staged.
+STACK_FILE, COLLECTION_FILE, ROWS_FILE = "stack.fits", "movers.fits", "rows.arrow"
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,13 @@ def stage(registry: Registry, layout: Layout, reduction: Reduction, provenance: 
             stack = directory / STACK_FILE
             write_stack(reduction, provenance, stack)
             begins = write_staged(reduction.tables, directory / ROWS_FILE)
-            written = {"checksum": raw.checksum(stack), "bytes": stack.stat().st_size}
+            written: Row = {"checksum": raw.checksum(stack), "bytes": stack.stat().st_size}
+            if reduction.cutouts:
+                collection = directory / COLLECTION_FILE
+                write_collection(reduction, provenance, collection)
+                size, checksum = collection.stat().st_size, raw.checksum(collection)
+                written |= {"collection_checksum": checksum, "collection_bytes": size}
+                written["collection_path"] = layout.collection(place).as_posix()
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise

@@ -90,7 +90,7 @@ def discard_staged(layout: Layout, place: ProductPlace) -> None:
 def discard(layout: Layout, place: ProductPlace) -> None:
     """Remove all that an unregistered reduction left: staged or renamed."""
     discard_staged(layout, place)
-    remove([layout.root / layout.stack(place)])
+    remove([layout.root / layout.stack(place), layout.root / layout.collection(place)])
 
 
 def remove(paths: Iterable[Path]) -> None:

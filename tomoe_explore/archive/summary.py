@@ -62,7 +62,10 @@ def count(registry: Registry) -> Counts:
             reductions={status: int(n) for status, n in by_status},
             masters=one(sa.select(sa.func.count()).select_from(masters)),
             rows={name: int(n) for name, n in rows.items() if n},
-            bytes=sum(one(sa.select(sa.func.sum(table.c.bytes))) for table in (reductions, parts, masters)),
+            bytes=sum(
+                one(sa.select(sa.func.sum(size)))
+                for size in (reductions.c.bytes, reductions.c.collection_bytes, parts.c.bytes, masters.c.bytes)
+            ),
         )
 
 

@@ -13,13 +13,16 @@ import sqlalchemy as sa
 
 from tomoe_explore import schema
 from tomoe_explore.archive import registry as sql
-from tomoe_explore.archive.layout import PART_TABLES, stack_product_id
+from tomoe_explore.archive.known_objects import with_known
+from tomoe_explore.archive.layout import PART_TABLES, collection_product_id, stack_product_id
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.rows import read_rows, refuse_above
 from tomoe_explore.archive.search import Where, stack_rows
 from tomoe_explore.errors import ParameterError, QualityError
+from tomoe_explore.ids import member_number
 
-_DERIVED = ("mag", "mag_err")  #: columns of photometry that are made while reading
+#: Columns that are made while reading, by table.
+_DERIVED = {"photometry": ("mag", "mag_err"), "movers": ("known",)}
 
 _SETTINGS = ("code_version", "code_dirty", "parameters", "environment")
 
@@ -42,15 +45,16 @@ def columns_of(name: str) -> tuple[str, ...]:
     """
     if name not in schema.TABLES:
         raise ParameterError(f"no table {name!r}; there are {', '.join(schema.TABLES)}")
-    return schema.TABLES[name].names + (_DERIVED if name == "photometry" else ())
+    return schema.TABLES[name].names + _DERIVED.get(name, ())
 
 
 def schema_of(name: str) -> pa.Schema:
     """Arrow schema of what a read of a table gives."""
     columns_of(name)
     arrow = schema.TABLES[name].arrow
-    for column in _DERIVED if name == "photometry" else ():
-        arrow = arrow.append(schema.TABLES["sources"].arrow.field(column))
+    for column in _DERIVED.get(name, ()):
+        has_it = schema.TABLES["sources"] if name == "photometry" else schema.KNOWN
+        arrow = arrow.append(has_it.arrow.field(column))
     return arrow
 
 
@@ -70,9 +74,11 @@ def read(
         table = read_rows(registry, root, name, where, wanted, all_versions=all_versions, limit=limit)
         if name == "photometry" and {"flux", "flux_err"} <= set(wanted):
             table = with_magnitudes(table)
+        if name == "movers" and {"mover_id", "known_as"} <= set(wanted):
+            table = with_known(registry, table)
     else:
         guard(registry, name, where, limit, all_versions=all_versions)
-        table = _read_registry(registry, name, where, all_versions=all_versions)
+        table = _read_registry(registry, root, name, where, all_versions=all_versions)
         refuse_above(limit, name, table.num_rows)
     return table.select(list(columns)) if columns is not None else table
 
@@ -110,8 +116,12 @@ def _counted(name: str) -> tuple[sa.Table | None, sa.ColumnElement[Any]]:
 
 def _needed(name: str, columns: Sequence[str]) -> set[str]:
     """Columns to read so that derived ones can be made."""
-    derived = name == "photometry" and bool(set(columns) & set(_DERIVED))
-    return {*columns, *(("flux", "flux_err") if derived else ())}
+    asked = set(columns)
+    if name == "photometry" and asked & {"mag", "mag_err"}:
+        return {*columns, "flux", "flux_err"}
+    if name == "movers" and asked & {"known", "known_as"}:
+        return {*columns, "mover_id", "exposure_id", "known_as"}
+    return asked
 
 
 def with_magnitudes(table: pa.Table) -> pa.Table:
@@ -126,7 +136,7 @@ def with_magnitudes(table: pa.Table) -> pa.Table:
 
 
 # --- tables in the registry ------------------------------------------------------------------------
-def _read_registry(registry: Registry, name: str, where: Where, *, all_versions: bool) -> pa.Table:
+def _read_registry(registry: Registry, root: Path, name: str, where: Where, *, all_versions: bool) -> pa.Table:
     with registry.reading():  # all is of one state
         if name == "stacks":
             rows = _stacks(registry, where, all_versions=all_versions)
@@ -136,6 +146,8 @@ def _read_registry(registry: Registry, name: str, where: Where, *, all_versions:
             rows = _exposures(registry, where)
         elif name == "masters":
             rows = _masters(registry, where)
+        elif name == "mover_films":
+            rows = _mover_films(registry, root, where, all_versions=all_versions)
         else:  # sky_map and light_curves: nothing writes them yet
             rows = []
     return _to_arrow(name, rows)
@@ -209,6 +221,25 @@ def _masters(registry: Registry, where: Where) -> list[dict[str, Any]]:
     table = sql.masters
     query = sa.select(table).where(*where.clauses(table.c)).order_by(table.c.master_id)
     return [dict(row) for row in registry.rows(query)]
+
+
+def _mover_films(registry: Registry, root: Path, where: Where, *, all_versions: bool) -> list[dict[str, Any]]:
+    """Rows of ``movers`` whose film is kept, and where."""
+    columns = ["mover_id", "exposure_id", "detector_id", "reduction_id", "mjd", "ra", "dec"]
+    movers = read_rows(registry, root, "movers", where, columns, all_versions=all_versions)
+    paths = {
+        run["reduction_id"]: run["collection_path"] for run in stack_rows(registry, where, all_versions=all_versions)
+    }
+    return [
+        {
+            **row,
+            "product_id": collection_product_id(this),
+            "path": paths[this],
+            "extver": member_number(row["mover_id"]),
+        }
+        for row in movers.to_pylist()
+        if paths.get(this := row["reduction_id"])
+    ]
 
 
 def _to_arrow(name: str, rows: list[dict[str, Any]]) -> pa.Table:

@@ -14,12 +14,12 @@ import sqlalchemy as sa
 
 from tomoe_explore import schema
 from tomoe_explore.archive import registry as tables
-from tomoe_explore.archive.layout import stack_product_id
+from tomoe_explore.archive.layout import collection_product_id, stack_product_id
 from tomoe_explore.archive.provenance import Origin
 from tomoe_explore.archive.registry import Registry
 from tomoe_explore.archive.row_groups import Selection, read_rows
 from tomoe_explore.archive.rows import parts_of
-from tomoe_explore.archive.search import stack_row
+from tomoe_explore.archive.search import collection_row, stack_row
 from tomoe_explore.errors import NotFoundError, ParameterError
 from tomoe_explore.ids import MEMBERS, Member, member_kind
 
@@ -47,6 +47,9 @@ def trace(registry: Registry, root: Path, id: int | str, frame: int | None = Non
     if text.startswith("stack-") and text.removeprefix("stack-").isdecimal() and int(text[6:]) < 2**63:
         run = stack_row(registry, text)
         return _of_reduction(registry, run["reduction_id"], f"product {text}", product=_stack(run))
+    if text.startswith("mover-") and text.removeprefix("mover-").isdecimal():
+        run = collection_row(registry, text)
+        return _of_reduction(registry, run["reduction_id"], f"product {text}", product=_collection(run))
     found = registry.rows(sa.select(parts).where(parts.c.part_id == text))
     if found:
         return _of_part(registry, root, found[0])
@@ -159,12 +162,18 @@ def _files(registry: Registry, run: sa.RowMapping) -> list[Plain]:
         _part(part) | ({} if part["exposure_id"] is None else {"n_rows_of_reduction": run[f"n_{part['kind']}"]})
         for part in parts_of(registry, run)
     ]
-    return sorted([_stack(run), *parts], key=lambda file: str(file["kind"]))
+    movers = [_collection(run)] if run["collection_path"] else []
+    return sorted([_stack(run), *movers, *parts], key=lambda file: str(file["kind"]))
 
 
 def _stack(run: sa.RowMapping) -> Plain:
     stack = {"product_id": stack_product_id(run["reduction_id"]), "kind": "stack", "n_rows": None}
     return {**stack, **_some(run, "path", "checksum", "bytes")}
+
+
+def _collection(run: sa.RowMapping) -> Plain:
+    movers = {"product_id": collection_product_id(run["reduction_id"]), "kind": "mover", "n_rows": run["n_movers"]}
+    return {**movers, **{name: run[f"collection_{name}"] for name in ("path", "checksum", "bytes")}}
 
 
 def _part(part: sa.RowMapping) -> Plain:

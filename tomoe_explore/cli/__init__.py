@@ -1,4 +1,4 @@
-"""The command line ``tomoe``: one thin command a verb, in six files.
+"""The command line ``tomoe``: one thin command a verb, in seven files.
 
 =======================================  ================
 verbs                                    file
@@ -10,6 +10,7 @@ provenance, replay                       ``origins.py``
 init, summary, jobs, doctor              ``keeping.py``
 backup, restore                          ``keeping.py``
 consolidate                              ``consolidating.py``
+movers known                             ``movers.py``
 =======================================  ================
 
 Exit status: 0 done; 1 something failed and is named; 2 wrong usage. With ``--json`` standard output is one JSON
@@ -22,7 +23,7 @@ from typing import Annotated
 
 import typer
 
-from tomoe_explore.cli import consolidating, films, keeping, origins, questions, watching
+from tomoe_explore.cli import consolidating, films, keeping, movers, origins, questions, watching
 from tomoe_explore.cli.options import ArchiveOption, JsonOption, set_common
 from tomoe_explore.cli.output import guarded
 
@@ -76,6 +77,9 @@ for _verb in (
 refcat_app = typer.Typer(help="Reference catalogs: the stars that films are tied to.", no_args_is_help=True)
 refcat_app.command("import")(guarded(films.refcat_import))
 app.add_typer(refcat_app, name="refcat")
+movers_app = typer.Typer(help="Moving objects of the archive.", no_args_is_help=True)
+movers_app.command("known")(guarded(movers.known))
+app.add_typer(movers_app, name="movers")
 
 
 def main() -> None:

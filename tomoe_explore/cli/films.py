@@ -135,6 +135,9 @@ def reduce(
     ] = None,
     workers: Workers = None,
     scheduler: Annotated[str | None, typer.Option(metavar="tcp://…", help="Dask scheduler to work on.")] = None,
+    mpcorb: Annotated[
+        Path | None, typer.Option(metavar="MPCORB.DAT", help="Known objects: says which of them movers are.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Reduce again what is done: a new reduction.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many films are to do, and done.")] = False,
     quiet: Quiet = False,
@@ -160,7 +163,8 @@ def reduce(
     home = opened(archive)
     client = _client(scheduler) if scheduler else None
     try:
-        done = run(files, home, refcat, executor=client or workers, force=force, progress=not quiet)
+        done = run(files, home, refcat, executor=client or workers, force=force, mpcorb=mpcorb,
+                   progress=not quiet)  # fmt: skip
     finally:
         if client is not None:
             client.close()

@@ -34,7 +34,8 @@ def search(
     exposure: Annotated[int | None, typer.Option(help="Exposure number.")] = None,
     detector: Annotated[int | None, typer.Option(help="Detector.")] = None,
     product: Annotated[
-        str | None, typer.Option(metavar="KIND,…", help="stack, photometry, movers, film, dark, flat …")
+        str | None,
+        typer.Option(metavar="KIND,…", help="stack, mover (cutout films), photometry, movers (table), film, dark …"),
     ] = None,
     archive: ArchiveOption = None,
     as_json: JsonOption = False,

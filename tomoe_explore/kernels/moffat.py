@@ -56,6 +56,33 @@ def light(table, per_px2, r2):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def add_images(
+    image: NDArray[np.float32],
+    stars: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    psf: Psf,
+) -> None:
+    """Add the images of stars, in place.
+
+    Parameters
+    ----------
+    image : ndarray of float32, (ny, nx)
+    stars : (x, y, flux, reach)
+        ``(m,)``; pixels, all light, and the distance at which an image ends, pixels.
+    psf : Psf
+    """
+    ny, nx = image.shape
+    x, y, flux, reach = stars
+    table, per_px2 = psf[0], psf[1]
+    for k in range(len(x)):
+        r = reach[k]
+        for j in range(max(int(np.ceil(y[k] - r)), 0), min(int(np.floor(y[k] + r)), ny - 1) + 1):
+            half = np.sqrt(r * r - (j - y[k]) ** 2)
+            for i in range(max(int(np.ceil(x[k] - half)), 0), min(int(np.floor(x[k] + half)), nx - 1) + 1):
+                r2 = (i - x[k]) ** 2 + (j - y[k]) ** 2
+                image[j, i] += np.float32(flux[k]) * light(table, per_px2, np.float32(r2))
+
+
+@njit(cache=True, nogil=True)
 def through_gaussian(beta: float) -> tuple[float, float, float]:
     """What the Gaussian that fits a Moffat image best has to do with it.
 

@@ -13,6 +13,8 @@ Bools = NDArray[np.bool_]
 
 SOFT = 3.5  #: sigma of one frame above which more counts little: one bright frame makes no track
 SHIFT_ROWS = 32  #: rows of cells that share a frame's shift
+STEP = 1.5  #: cells between the places of a trail that are looked at
+MOST_STEPS = 30
 
 
 @njit(cache=True, nogil=True)
@@ -73,20 +75,35 @@ def _place(track, shifts, f, n):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _value(image, x, y, noise):  # type: ignore[no-untyped-def]
-    """Between cells, in sigma: what lies above `SOFT` counts a fifth. NaN outside."""
-    sigma, rho = noise[0], noise[1]
-    ny, nx = image.shape
+def _between(image, x, y):  # type: ignore[no-untyped-def]
+    """Between cells, and the part of the noise's variance that interpolation leaves, less one, along x and y."""
     i, j = int(np.floor(x)), int(np.floor(y))
-    if i < 0 or j < 0 or i >= nx - 1 or j >= ny - 1:
-        return np.nan
     a, b = x - i, y - j
     value = (1 - b) * ((1 - a) * image[j, i] + a * image[j, i + 1])
     value += b * ((1 - a) * image[j + 1, i] + a * image[j + 1, i + 1])
-    value /= sigma * np.sqrt((1 - 2 * a * (1 - a) * (1 - rho)) * (1 - 2 * b * (1 - b) * (1 - rho)))
-    if value > SOFT:
-        return SOFT + 0.2 * (value - SOFT)
-    return max(value, -SOFT)
+    return value, -2 * a * (1 - a), -2 * b * (1 - b)
+
+
+@njit(cache=True, nogil=True)
+def _value(image, place, motion, noise):  # type: ignore[no-untyped-def]
+    """Light along the trail of one frame, in sigma; NaN outside."""
+    x, y = place
+    ux, uy = motion
+    sigma, rho = noise
+    ny, nx = image.shape
+    speed = np.sqrt(ux * ux + uy * uy)
+    if x - abs(ux) < 0 or y - abs(uy) < 0 or x + abs(ux) >= nx - 1 or y + abs(uy) >= ny - 1:
+        return np.nan
+    n = min(int(speed / STEP) + 1, MOST_STEPS)
+    total, variance = 0.0, 0.0
+    for k in range(n):
+        along = (k + 0.5) / n - 0.5
+        value, less_x, less_y = _between(image, x + along * ux, y + along * uy)
+        total += value
+        variance += (1 + less_x * (1 - rho)) * (1 + less_y * (1 - rho))
+    if n > 1:
+        variance *= 1 + 2 * (n - 1) / n * rho ** ((speed / n) ** 2)
+    return total / (sigma * np.sqrt(variance))
 
 
 @njit(cache=True, nogil=True)
@@ -110,6 +127,7 @@ def track_snr(
     Returns
     -------
     snr : float
+        What a frame has above `SOFT` counts a fifth.
     n : int
         Frames that see the place.
     """
@@ -118,9 +136,9 @@ def track_snr(
     for f in range(n):
         if used[f]:
             x, y = _place(track, shifts, f, n)
-            value = _value(film[f], x, y, noise)
+            value = _value(film[f], (x, y), (track[2], track[3]), noise)
             if not np.isnan(value):
-                total += value
+                total += min(value, SOFT + 0.2 * max(value - SOFT, 0.0)) if value > 0.0 else max(value, -SOFT)
                 seen += 1
     return (total / np.sqrt(seen) if seen else 0.0), seen
 
@@ -181,11 +199,11 @@ def motion_snr(
     n = len(film)
     places = np.empty((n, 2))
     ok = np.zeros(n, np.bool_)
-    sigma_rho, m = (noise[0], noise[1]), 0
+    sigma_rho, motion, m = (noise[0], noise[1]), (track[2], track[3]), 0
     for f in range(n):
         if used[f]:
             x, y = _place(track, shifts, f, n)
-            if not np.isnan(_value(film[f], x, y, sigma_rho)):
+            if not np.isnan(_value(film[f], (x, y), motion, sigma_rho)):
                 ok[f], m = True, m + 1
             places[f, 0], places[f, 1] = x - shifts[f, 0, 0], y - shifts[f, 0, 1]
     if m < 2:
@@ -197,7 +215,8 @@ def motion_snr(
         for g in range(n):
             if not ok[g]:
                 continue
-            v = _value(film[g], places[f, 0] + shifts[g, 0, 0], places[f, 1] + shifts[g, 0, 1], sigma_rho)
+            place = (places[f, 0] + shifts[g, 0, 0], places[f, 1] + shifts[g, 0, 1])
+            v = _value(film[g], place, motion, sigma_rho)
             v = 0.0 if np.isnan(v) else v
             d2 = (places[f, 0] - places[g, 0]) ** 2 + (places[f, 1] - places[g, 1]) ** 2
             overlap += np.exp(-d2 / (4 * noise[2] ** 2))
@@ -205,3 +224,25 @@ def motion_snr(
             if f == g:
                 along += v
     return (along - still / m) / np.sqrt(max(m - overlap / m, 1e-6))
+
+
+@njit(cache=True, nogil=True)
+def erase(film: Bytes, used: Bools, shifts: Floats, track: tuple[float, float, float, float], reach: float) -> None:
+    """Set the cells about a track to zero, in place: within ``reach`` cells of its trail in each frame.
+
+    Parameters are those of `track_snr`.
+    """
+    n, ny, nx = film.shape
+    speed = np.sqrt(track[2] ** 2 + track[3] ** 2)
+    steps = int(speed) + 1
+    for f in range(n):
+        if not used[f]:
+            continue
+        x, y = _place(track, shifts, f, n)
+        for k in range(steps):
+            along = (k + 0.5) / steps - 0.5
+            cx, cy = x + along * track[2], y + along * track[3]
+            for j in range(max(int(np.ceil(cy - reach)), 0), min(int(np.floor(cy + reach)), ny - 1) + 1):
+                for i in range(max(int(np.ceil(cx - reach)), 0), min(int(np.floor(cx + reach)), nx - 1) + 1):
+                    if (i - cx) ** 2 + (j - cy) ** 2 <= reach * reach:
+                        film[f, j, i] = 0

@@ -60,7 +60,7 @@ def _add_three(a, b, c, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _first_three(a, b, c, d, out):  # type: ignore[no-untyped-def]
-    """``max(a + b, a + c, a + d)``"""
+    """Largest of ``a + b, a + c, a + d``."""
     for x in range(len(out)):
         u, v, w = np.int8(a[x] + b[x]), np.int8(a[x] + c[x]), np.int8(a[x] + d[x])
         u = u if u > v else v
@@ -103,10 +103,7 @@ def _any_above(row, least, fold):  # type: ignore[no-untyped-def]
         h = (n + 1) // 2
         for x in range(n - h):
             fold[x] = fold[x] if fold[x] > fold[x + h] else fold[x + h]
-    for x in range(h):
-        if fold[x] > least:
-            return True
-    return False
+    return bool((fold[:h] > least).any())
 
 
 @njit(cache=True, nogil=True)

@@ -140,7 +140,7 @@ def orphans(archive: Archive) -> list[Path]:
     known = {archive.root / row["path"] for row in _registered(archive)}
     for row in running:
         place = ProductPlace(row["night"], row["exposure_id"], row["detector_id"], row["reduction_id"])
-        known.add(archive.root / archive.layout.stack(place))
+        known |= {archive.root / path for path in (archive.layout.stack(place), archive.layout.collection(place))}
     # of exposures that are being published, by their number in the file's or the staging directory's name
     exposures = {f"{row['exposure_id']:08d}" for row in running}
     staged = {str(row["reduction_id"]) for row in running} | exposures
@@ -202,6 +202,10 @@ def _registered(archive: Archive) -> Iterator[sa.RowMapping]:
     r, p, m = tables.reductions.c, tables.parts.c, tables.masters.c
     stacks = sa.select(r.reduction_id.label("id"), r.path, r.bytes, r.checksum).where(r.status == "done")
     yield from archive.registry.rows(stacks)
+    yield from archive.registry.rows(
+        sa.select(r.reduction_id.label("id"), r.collection_path.label("path"), r.collection_bytes.label("bytes"),
+                  r.collection_checksum.label("checksum")).where(r.status == "done", r.collection_path.is_not(None))
+    )  # fmt: skip
     yield from archive.registry.rows(sa.select(p.part_id.label("id"), p.path, p.bytes, p.checksum))
     yield from archive.registry.rows(sa.select(m.master_id.label("id"), m.path, m.bytes, m.checksum))
 

@@ -19,7 +19,15 @@ from tomoe_explore.archive import jobs as queue
 from tomoe_explore.archive.jobs import ACTIVE, JobRecord, State
 from tomoe_explore.archive.owner import Owner, process_start, this_process
 from tomoe_explore.archive.reserve import now
-from tomoe_explore.errors import JobError, JobTimeoutError, NotFoundError, ParameterError, RefcatError, TomoeError
+from tomoe_explore.errors import (
+    JobError,
+    JobTimeoutError,
+    NotFoundError,
+    OrbitsError,
+    ParameterError,
+    RefcatError,
+    TomoeError,
+)
 from tomoe_explore.operations.job_limits import JobLimits
 from tomoe_explore.operations.job_outcomes import read_outcomes
 from tomoe_explore.operations.job_progress import Progress, elapsed_s, progress_of, told
@@ -37,7 +45,7 @@ _LINE_BYTES = 1000  #: a line of the log is shorter
 
 def submit(
     films: StrPath | Iterable[StrPath], archive: Archive | StrPath | None = None, refcat: StrPath | None = None, *,
-    workers: int = 1, force: bool = False, parameters: Parameters | None = None,
+    workers: int = 1, force: bool = False, parameters: Parameters | None = None, mpcorb: StrPath | None = None,
 ) -> Job:  # fmt: skip
     """Reduce films in a process of its own, which goes on when the notebook, its kernel or the terminal ends.
 
@@ -58,6 +66,8 @@ def submit(
         Whether to reduce again what is done.
     parameters : Parameters, optional
         Of the recipe.
+    mpcorb : path, optional
+        Orbits of known objects, as in `reduce`.
 
     Returns
     -------
@@ -70,6 +80,8 @@ def submit(
         If there is no film.
     RefcatError
         If the reference catalog is not there.
+    OrbitsError
+        If the file of orbits is not there.
     ParameterError
         If more workers are asked for than jobs of this archive may use.
     JobError
@@ -89,6 +101,8 @@ def submit(
         raise NotFoundError(f"no films (*.fits, *.fits.fz, *.fits.gz) in {', '.join(map(str, paths)) or 'nothing'}")
     if refcat is not None and not Path(refcat).is_file():
         raise RefcatError(f"no reference catalog at {os.path.abspath(refcat)}")
+    if mpcorb is not None and not Path(mpcorb).is_file():
+        raise OrbitsError(f"no orbits (MPCORB format) at {os.path.abspath(mpcorb)}")
     slots = JobLimits.of(archive).slots
     if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= slots:
         raise ParameterError(f"workers must be 1 to {slots}, what all jobs together may use here; got {workers!r}")
@@ -97,6 +111,7 @@ def submit(
         "refcat": None if refcat is None else os.path.abspath(refcat),
         "force": force,
         "parameters": asdict(parameters) if parameters else {},
+        "mpcorb": None if mpcorb is None else os.path.abspath(mpcorb),
     }
     job = Job(archive, queue.add(archive.registry, _user(), options, workers=workers))
     # of another job that had this number, before the registry was restored from a backup

@@ -116,7 +116,8 @@ class JobProcess:
             def run() -> None:
                 self._reporter.check()
                 reduce(left, self._archive, options["refcat"], executor=workers, force=options["force"],
-                       parameters=Parameters.of(options["parameters"]), progress=self._reporter)  # fmt: skip
+                       parameters=Parameters.of(options["parameters"]), mpcorb=options.get("mpcorb"),
+                       progress=self._reporter)  # fmt: skip
 
             _insist(run)
 

@@ -16,6 +16,7 @@ from tomoe_explore.errors import PASSING, NoMastersError, NotFoundError, TomoeEr
 from tomoe_explore.operations.executors import each, open_executor
 from tomoe_explore.operations.film import Publication, Task, publish, skipped, work_on
 from tomoe_explore.operations.finding import find, listed
+from tomoe_explore.operations.known import find_known, load_finder
 from tomoe_explore.operations.progress import Watcher, watching
 from tomoe_explore.operations.run import Outcome, Run, Worked, failure
 from tomoe_explore.operations.stars import StrPath, refcat_to_use
@@ -26,7 +27,8 @@ _STEPS = {"dark": "master darks", "flat": "master flats", "object": "films of th
 
 def reduce(
     paths: StrPath | Iterable[StrPath], archive: Archive | StrPath | None = None, refcat: StrPath | None = None, *,
-    executor: Any = None, force: bool = False, parameters: Parameters | None = None, progress: bool | Watcher = True,
+    executor: Any = None, force: bool = False, parameters: Parameters | None = None, mpcorb: StrPath | None = None,
+    progress: bool | Watcher = True,
 ) -> Run:  # fmt: skip
     """Reduce films into an archive.
 
@@ -48,6 +50,9 @@ def reduce(
         Whether to reduce again what is done: a new reduction, which supersedes the old one.
     parameters : Parameters, optional
         Of the recipe.
+    mpcorb : path, optional
+        Orbits of known objects, in the format of ``MPCORB.DAT``: movers of these films are compared with them once all
+        are done, see `find_known`.
     progress : bool or Watcher
         Whether to show a progress bar; or who is told of each film, see `tomoe_explore.operations.progress`.
 
@@ -64,6 +69,8 @@ def reduce(
         If there are films of the sky and no reference catalog.
     ArchiveError
         If there is no archive, or it cannot be written.
+    OrbitsError
+        If the orbits cannot be read; no film is touched then.
 
     Examples
     --------
@@ -78,6 +85,8 @@ def reduce(
     """
     start = time.perf_counter()
     archive = archive if isinstance(archive, Archive) else open_archive(archive)
+    if mpcorb is not None:
+        load_finder(mpcorb)  # not after hours of work would one know that it is not there
     found = find(paths, archive, force=force, progress=progress is True)
     stars = refcat_to_use(archive, refcat) if any(exposure.kind == "object" for _, exposure in found.to_do) else None
     tasks = [Task(path, e, archive, stars, parameters, force) for path, e in found.to_do]
@@ -88,6 +97,8 @@ def reduce(
     except TomoeError:
         if all(outcome.status != "failed" for outcome in outcomes):  # else these say why, and a rerun lists the files
             raise
+    if mpcorb is not None and (seen := {o.exposure_id for o in outcomes if o.kind == "object" and o.reduction_id}):
+        find_known(archive, mpcorb, exposure_id=sorted(filter(None, seen)))
     return Run(tuple(outcomes), time.perf_counter() - start)
 
 

@@ -1,194 +1,173 @@
-"""Step 11: moving objects, by linking points of single frames at constant velocity."""
+"""Step 13: moving objects: first what single frames show, linked; then what only their sum along a motion shows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter, minimum_filter, uniform_filter
 
+from tomoe_explore import memory
 from tomoe_explore.camera import PIXEL_SCALE
-from tomoe_explore.data import Floats
-from tomoe_explore.kernels.apertures import film_apertures
-from tomoe_explore.kernels.linking import link
-from tomoe_explore.kernels.residuals import residual_peaks
-from tomoe_explore.kernels.stack_apertures import image_apertures
-from tomoe_explore.reduction.values import Doubles, FrameSeries, Prepared, Tracks, Zeropoint
+from tomoe_explore.kernels.linking import frame_points, link
+from tomoe_explore.kernels.track_score import best_track, distinct, erase, motion_snr, track_snr
+from tomoe_explore.kernels.tracks import FRAMES, PAD, clipped, search
+from tomoe_explore.reduction.moving import CELL, Candidates, ResidualFilm
+from tomoe_explore.reduction.values import Bools, Doubles, Floats
 
-PEAKS_A_FRAME = 200  #: at most; a frame with more is wind shake, a flash or cloud
-POINTS_A_FILM = 400  #: the most significant go into the linking
-MAX_LINKS = 20
-TOLERANCE_PX = 1.5
+POINT_SNR = 4.5  #: of a point in one frame
+POINTS_A_FRAME = 200
+SUM_SNR = 5.3  #: of a sum on the coarse grid of tracks, whose best ones are then followed exactly
+STACK_RATE = 15.0  #: largest rate of the sums, arcsec/s; faster ones are linked only
+MAX_HITS = 60_000
+MAX_TRACKS = 1000  #: of one search that are followed
+MAX_CANDIDATES = 200
+BRIGHT_FRAME = 10.0  #: signal to noise in a frame from which a mover's wings count
+SAME_CELLS = 3.0  #: tracks that begin and end as near as this are one
+STILL_BONUS = 2.0  #: a motion need not be as significant as the light: few things shine, and fewer of them move
+KEEP_SCORE = 6.6  #: a film of high latitude has a tenth of a false candidate above it
 
-
-def find_movers(
-    prepared: Prepared,
-    frames: FrameSeries,
-    *,
-    snr: float = 5.0,
-    speeds_arcsec_s: tuple[float, float] = (0.5, 100.0),
-) -> Tracks:
-    """Link points that the mean frame does not have.
-
-    Parameters
-    ----------
-    prepared, frames
-        As made by the steps before.
-    snr : float
-        Threshold of a point in one frame, in the noise of nine pixels.
-    speeds_arcsec_s : (low, high)
-
-    Returns
-    -------
-    Tracks
-        Longest first; a track has points in at least a third of the frames, and never fewer than five.
-    """
-    film, mean = prepared.film, prepared.mean
-    threshold = _threshold(prepared, frames, snr) / np.float32(film.bscale)
-    parts = []
-    for start, block in film.blocks():
-        offsets = np.median(frames.sky_offset[start : start + len(block)], axis=(1, 2)).astype(np.float32) / film.bscale
-        f, x, y, ratio = residual_peaks(block, film.packing[:2], mean, threshold, offsets, PEAKS_A_FRAME)
-        parts.append((f + start, x, y, ratio))
-    frame, x, y, ratio = (np.concatenate(p) for p in zip(*parts, strict=True))
-    own = np.flatnonzero(prepared.recorded[frame])  # what stands in for a lost frame is another one's
-    best = np.sort(own[np.argsort(-ratio[own], kind="stable")[:POINTS_A_FILM]])
-    frame, ratio = frame[best], ratio[best]
-    row = y[best].astype(np.float64)
-    x_ref, y_ref = x[best] - frames.dx[frame].astype(float), row - frames.dy[frame]
-    t = (film.exposure.mid_times(frame, row) - film.exposure.mjd_start) * 86_400.0
-    low, high = speeds_arcsec_s[0] / PIXEL_SCALE, speeds_arcsec_s[1] / PIXEL_SCALE
-    min_points = max(5, int(np.ceil(film.n_frames / 3)))
-    label, sizes = link((frame, t, x_ref, y_ref), (low, high), TOLERANCE_PX, min_points, MAX_LINKS)
-    return _fit(_Points(label, frame, x_ref, y_ref, t, np.float64(snr) * ratio), len(sizes))
-
-
-def _threshold(prepared: Prepared, frames: FrameSeries, snr: float) -> Floats:
-    """For the 3 x 3 sum of (frame - mean), ADU not flat-fielded.
-
-    Noise of nine pixels, and what the frames' shifts and scintillation do to stars: a star moves by the shift times
-    its gradient, and brightens by some per cent.
-    """
-    stack, calibration = prepared.stack, prepared.calibration
-    light = np.maximum(stack.image * calibration.flat, 0.0)
-    noise = light / np.float32(calibration.gain) + np.float32(calibration.read_noise**2)
-    box_noise = np.sqrt(9 * uniform_filter(noise, 3, mode="nearest"))
-    box = 9 * uniform_filter(light, 3, mode="nearest")
-    gradient = 0.5 * (maximum_filter(box, 3) - minimum_filter(box, 3))
-    jitter = float(np.hypot(np.std(frames.dx), np.std(frames.dy))) + 0.05
-    star = np.maximum(box - 9 * np.float32(np.median(light[::8, ::8])), 0.0)
-    threshold = snr * (box_noise + np.float32(jitter) * gradient + np.float32(0.02) * star)
-    blocked = maximum_filter(stack.mask, 5) > 0
-    return np.where(blocked, np.float32(np.inf), threshold).astype(np.float32)
+Track = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class _Points:
-    """Points of single frames, ``(k,)`` each, with the link that holds each (-1: none)."""
+class _Search:
+    """Some frames of the film in which tracks are sought."""
 
-    label: NDArray[np.int32]
-    frame: NDArray[np.int16]
-    x: Doubles
-    y: Doubles
-    t: Doubles
-    significance: Doubles
+    cells: NDArray[np.int8]
+    used: Bools
+    shifts: Floats
+    sigma: float
+    correlation: float
+    width: float
+    rates: tuple[float, float]  # cells a frame
 
+    def follow(self, track: Track) -> tuple[Track, float]:
+        """The best track near one, and its score."""
+        noise = self.sigma, self.correlation
+        _, x, y, ux, uy, _ = best_track(self.cells, self.used, self.shifts, track, noise)
+        return (x, y, ux, uy), self.score((x, y, ux, uy))
 
-def _fit(points: _Points, n_tracks: int) -> Tracks:
-    """Straight lines by least squares; errors from the scatter about them."""
-    linked = np.flatnonzero(points.label >= 0)
-    order = linked[np.lexsort((points.frame[linked], points.label[linked]))]
-    p = _Points(**{name: getattr(points, name)[order] for name in points.__dataclass_fields__})
-    lines = np.zeros((n_tracks, 7))
-    score = np.zeros(n_tracks)
-    for k in range(n_tracks):  # a handful of tracks
-        one = p.label == k
-        lines[k] = _line(p.t[one], p.x[one], p.y[one])
-        score[k] = np.sqrt((p.significance[one] ** 2).sum())
-    x0, y0, t0, vx, vy, position_err, velocity_err = lines.T
-    none = np.zeros(len(order), np.float32)
-    return Tracks(
-        track=p.label, frame=p.frame, x=p.x, y=p.y, t=p.t, x0=x0, y0=y0, t0=t0, vx=vx, vy=vy,
-        position_err=position_err, velocity_err=velocity_err, score=score, flux=none, flux_err=none,
-    )  # fmt: skip
+    def score(self, track: Track) -> float:
+        """The greater significance, of the light or of the motion; at most that of the motion and `STILL_BONUS`."""
+        noise = self.sigma, self.correlation
+        light, _ = track_snr(self.cells, self.used, self.shifts, track, noise)
+        motion = motion_snr(self.cells, self.used, self.shifts, track, (*noise, self.width))
+        return float(min(max(light, motion), motion + STILL_BONUS))
 
+    def allowed(self, track: Track) -> bool:
+        """Whether its rate is sought."""
+        return self.rates[0] <= float(np.hypot(track[2], track[3])) <= self.rates[1]
 
-def _line(t: Doubles, x: Doubles, y: Doubles) -> tuple[float, ...]:
-    t0 = t.mean()
-    dt = t - t0
-    spread = float((dt**2).sum())
-    vx, vy = float((dt * x).sum() / spread), float((dt * y).sum() / spread)
-    residual = np.concatenate([x - x.mean() - vx * dt, y - y.mean() - vy * dt])
-    sigma = float(np.sqrt((residual**2).sum() / max(2 * len(t) - 4, 1)))
-    return float(x.mean()), float(y.mean()), float(t0), vx, vy, sigma / np.sqrt(len(t)), sigma / np.sqrt(spread)
+    def erase(self, track: Track, score: float) -> None:
+        """Its light is gone, out to where it is faint: what shares it is no other object."""
+        in_a_frame = score / np.sqrt(self.used.sum())
+        wings = max(float(in_a_frame) / BRIGHT_FRAME, 1.0) ** (1 / 3)
+        erase(self.cells, self.used, self.shifts, track, (2.0 * self.width + 1.0) * wings)
 
 
-def measure_movers(
-    prepared: Prepared, frames: FrameSeries, tracks: Tracks, zero: Zeropoint, *, radius_px: float
-) -> Tracks:
-    """Aperture flux of each mover in each frame that shows it, less what the other frames have at that place.
+def find_movers(
+    film: ResidualFilm, frame_interval_s: float, *, rates: tuple[float, float], keep: float = KEEP_SCORE
+) -> Candidates:
+    """Tracks along which there is light that moves.
 
     Parameters
     ----------
-    prepared, frames, tracks, zero
-        As made by the steps before.
-    radius_px : float
-        Aperture of the photometry; half the trail's length is added.
+    film : ResidualFilm
+    frame_interval_s : float
+    rates : (low, high)
+        Sought, arcsec/s.
+    keep : float
+        Least score.
 
     Returns
     -------
-    Tracks
-        With ``flux`` and ``flux_err``.
+    Candidates
+        Best first, each once.
 
     Notes
     -----
-    The place of each point is measured in all frames, and the mean over those in which the mover is elsewhere is
-    subtracted: stars and sky go, and no light of the mover itself. Of a mover too slow to leave its aperture the three
-    farthest frames are taken.
+    *Linking*: maxima of single frames above `POINT_SNR` that lie on a line at one speed. *Shift and stack*: sums of
+    eighteen frames along all motions up to `STACK_RATE`. Either track is then moved to where most light is, each frame
+    between cells and its light clipped. The score is the lesser of two significances: of the light, and of its motion,
+    an unknown still image being profiled out, with `STILL_BONUS`. The better candidate takes the light that it shares
+    with another.
     """
-    flux, error = np.zeros(len(tracks.x), np.float32), np.zeros(len(tracks.x), np.float32)
-    for k in range(len(tracks)):
-        points = np.flatnonzero(tracks.track == k)
-        flux[points], error[points] = _measure_track(prepared, frames, tracks, k, radius_px)
-        f = tracks.frame[points]
-        speed = float(np.hypot(tracks.vx[k], tracks.vy[k]))
-        radius = radius_px + 0.5 * speed * prepared.film.exposure.exptime1_s
-        scale = (1.0 / zero.growth.share(radius) / frames.transparency[f]).astype(np.float32)
-        flux[points] *= scale
-        error[points] *= scale
-    return replace(tracks, flux=flux, flux_err=error)
+    scale = frame_interval_s / PIXEL_SCALE / CELL
+    low, high = rates[0] * scale, rates[1] * scale
+    found: list[tuple[float, int, Track]] = []
+    for start in range(0, len(film.cells), FRAMES):
+        here = slice(start, min(start + FRAMES, len(film.cells)))
+        if film.recorded[here].sum() < 4:
+            continue
+        part = _Search(
+            film.cells[here].copy(), film.recorded[here], film.shifts[here],
+            film.sigma, film.correlation, film.width, (low, high),
+        )  # fmt: skip
+        one = _linked(part, keep)
+        one += _summed(part, min(high, STACK_RATE * scale), keep, MAX_CANDIDATES - len(one))
+        found += [(score, start, track) for score, track in one]
+    found.sort(key=lambda candidate: -candidate[0])
+    return _candidates(found[:MAX_CANDIDATES], film, too_many=len(found) >= MAX_CANDIDATES)
 
 
-def _measure_track(
-    prepared: Prepared, frames: FrameSeries, tracks: Tracks, k: int, radius_px: float
-) -> tuple[Floats, Floats]:
-    """Aperture fluxes of a track's points and their errors, ADU."""
-    film, stack, calibration, used = prepared.film, prepared.stack, prepared.calibration, prepared.used
-    points = np.flatnonzero(tracks.track == k)
-    speed = float(np.hypot(tracks.vx[k], tracks.vy[k]))
-    radius = radius_px + 0.5 * speed * film.exposure.exptime1_s
-    dt = tracks.t[points] - tracks.t0[k]
-    x = (tracks.x0[k] + tracks.vx[k] * dt).astype(np.float32)
-    y = (tracks.y0[k] + tracks.vy[k] * dt).astype(np.float32)
-    dx, dy = frames.shifts(y)
-    at = np.ascontiguousarray(x[:, None] + dx), np.ascontiguousarray(y[:, None] + dy)
-    images = calibration.dark, calibration.flat, calibration.bad
-    careful, parts = np.zeros(len(points), np.bool_), []
-    for start, block in film.blocks():
-        here = slice(start, start + len(block))
-        spot = np.ascontiguousarray(at[0][:, here]), np.ascontiguousarray(at[1][:, here]), careful
-        total, area, _ = film_apertures(block, film.packing, images, spot, (radius, calibration.saturation))
-        parts.append(total - np.median(frames.sky_offset[here], axis=(1, 2)) * area)
-    light = np.hstack(parts)
-    own = tracks.frame[points]
-    distance = speed * film.exposure.frame_interval_s * np.abs(np.arange(film.n_frames)[None, :] - own[:, None])
-    distance = np.where(used, distance, -1.0)
-    limit = np.minimum(radius + 1.5 * stack.fwhm_px, np.sort(distance, axis=1)[:, -3])[:, None]
-    away = distance >= limit
-    n_away = away.sum(axis=1)
-    rest = (light * away).sum(axis=1) / n_away
-    _, variance, _, _ = image_apertures(
-        stack.image, stack.variance * np.float32(stack.n_frames), stack.mask, (x, y), radius
-    )
-    return light[np.arange(len(points)), own] - rest, np.sqrt(variance * (1 + 1 / n_away))
+def _linked(part: _Search, keep: float) -> list[tuple[float, Track]]:
+    """What single frames show."""
+    n = len(part.cells)
+    frame, x, y, _ = frame_points(part.cells, int(POINT_SNR * part.sigma), POINTS_A_FRAME)
+    links = link((frame, x, y), n, part.rates[1], max(5, n // 3), MAX_CANDIDATES)
+    return _accepted(part, [(x, y, ux, uy) for _, x, y, ux, uy in links.tolist()], keep, MAX_CANDIDATES)
+
+
+def _summed(part: _Search, fastest: float, keep: float, limit: int) -> list[tuple[float, Track]]:
+    """What only the sum along a motion shows."""
+    n, ny, nx = part.cells.shape
+    room = memory.empty((FRAMES, ny, nx + 2 * PAD), np.int8)
+    clipped(part.cells, room)
+    least = SUM_SNR * part.sigma * float(np.sqrt(part.used.sum()))
+    hits = memory.empty((MAX_HITS, 5), np.int32)
+    while (n_hits := search(room, _motions(fastest), fastest**2, int(least), hits)) == MAX_HITS:
+        least *= 1.2
+    hits = hits[:n_hits]
+    best = distinct(hits, np.argsort(-hits[:, 0], kind="stable"), (FRAMES - 1) / 2, SAME_CELLS, MAX_TRACKS)
+    # the search has its middle in that of eighteen frames
+    early = (n - FRAMES) / 2
+    starts = [(x + ux / 9 * early, y + uy / 9 * early, ux / 9, uy / 9) for _, x, y, ux, uy in hits[best].tolist()]
+    return _accepted(part, starts, keep, limit)
+
+
+def _motions(fastest: float) -> NDArray[np.int64]:
+    """Motions of the triples, whole cells a frame."""
+    reach = int(np.ceil(fastest))
+    along = np.arange(-reach, reach + 1)
+    x, y = (a.ravel() for a in np.meshgrid(along, along))
+    return np.stack([x, y], axis=1)[np.hypot(x, y) <= fastest + 0.5]
+
+
+def _accepted(part: _Search, starts: list[Track], keep: float, limit: int) -> list[tuple[float, Track]]:
+    """Those above the threshold, best first, each with light of its own."""
+    followed = sorted(((score, track) for track, score in map(part.follow, starts)), key=lambda c: -c[0])
+    accepted: list[tuple[float, Track]] = []
+    for score, track in followed:
+        if score < keep or len(accepted) == limit:
+            break
+        if part.allowed(track) and part.score(track) >= keep:
+            accepted.append((score, track))
+            part.erase(track, score)
+    return accepted
+
+
+def _candidates(found: list[tuple[float, int, Track]], film: ResidualFilm, *, too_many: bool) -> Candidates:
+    """Tracks of parts of the film as tracks of the film, each object once."""
+    n = len(film.cells)
+    score, start = (np.array([c[k] for c in found], float) for k in (0, 1))
+    tracks: Doubles = np.array([c[2] for c in found], float).reshape(-1, 4)
+    middle = start + (np.minimum(FRAMES, n - start) - 1) / 2
+    alone = np.ones(len(found), bool)
+    for k in range(len(found)):
+        for j in np.flatnonzero(alone[:k] & (start[:k] != start[k])):
+            later = middle[k] - middle[j]
+            off = tracks[j, :2] + tracks[j, 2:] * later - tracks[k, :2]
+            slip = np.abs(tracks[j, 2:] - tracks[k, 2:]).max() * FRAMES
+            alone[k] &= bool(np.abs(off).max() > SAME_CELLS + 0.1 * abs(later) or slip > 3 * SAME_CELLS)
+    return Candidates(tracks[alone], middle[alone], score[alone], too_many)

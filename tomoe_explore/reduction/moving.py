@@ -29,6 +29,10 @@ class ResidualFilm:
         Of the smoothing, cells (sigma of a Gaussian); neighbouring cells agree by ``exp(-1 / (4 width^2))``.
     shifts : ndarray of float32, (n, rows, 2)
         Shift of each frame's images along x and y, cells; one for every ``kernels.still.SHIFT_ROWS`` rows of cells.
+    reference : ndarray of float32, (NY, NX)
+        Sky and faint stars, ADU flat-fielded: what was subtracted where no star is ``shining``.
+    shining, blocked : ndarray of bool, (NY, NX)
+        Pixels of bright stars, of which the mean frame was subtracted; those that have no weight.
     """
 
     cells: NDArray[np.int8]
@@ -36,6 +40,9 @@ class ResidualFilm:
     sigma: float
     width: float
     shifts: Floats
+    reference: Floats
+    shining: Bools
+    blocked: Bools
 
     @property
     def correlation(self) -> float:
@@ -51,3 +58,74 @@ def to_cells(pixels: Doubles | Floats) -> Doubles:
 def to_pixels(cells: Doubles | Floats) -> Doubles:
     """Pixels of cells."""
     return np.asarray(cells, np.float64) * CELL + 0.5
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Tracks that may be movers, the best first.
+
+    Attributes
+    ----------
+    tracks : ndarray of float64, (m, 4)
+        x and y in cells at the frame ``middle``, shift of the frames taken out; motion along x and y, cells a frame.
+    middle : ndarray of float64, (m,)
+        Number of a frame, or halfway between two.
+    score : ndarray of float64, (m,)
+    too_many : bool
+        Whether there were more.
+    """
+
+    tracks: Doubles
+    middle: Doubles
+    score: Doubles
+    too_many: bool
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+@dataclass(frozen=True)
+class Movers:
+    """Candidates fitted in the pixels; positions are those of the stack, the frames' shifts taken out.
+
+    Attributes
+    ----------
+    x, y : ndarray of float64, (m,)
+        Pixels at ``mjd``.
+    mjd : ndarray of float64, (m,)
+        Mid-exposure at the row, UTC: the mean time, at which errors of place and velocity have nothing in common.
+    velocity : ndarray of float64, (m, 2)
+        Pixels/s along x and y.
+    position_err, velocity_err : ndarray of float64, (m, 2)
+        Standard errors along x and y, pixels and pixels/s.
+    flux, flux_err : ndarray of float64, (m,)
+        Of all its light, ADU of a frame as transparent as the stack.
+    score : ndarray of float64, (m,)
+    too_many : bool
+        Whether there were more candidates.
+    mover, frame : ndarray of int64, (k,)
+        Of each measurement in a frame: number of the mover, and frame.
+    place, place_err : ndarray of float64, (k, 2)
+        Pixels.
+    frame_flux, frame_flux_err : ndarray of float64, (k,)
+    """
+
+    x: Doubles
+    y: Doubles
+    mjd: Doubles
+    velocity: Doubles
+    position_err: Doubles
+    velocity_err: Doubles
+    flux: Doubles
+    flux_err: Doubles
+    score: Doubles
+    too_many: bool
+    mover: NDArray[np.int64]
+    frame: NDArray[np.int64]
+    place: Doubles
+    place_err: Doubles
+    frame_flux: Doubles
+    frame_flux_err: Doubles
+
+    def __len__(self) -> int:
+        return len(self.x)

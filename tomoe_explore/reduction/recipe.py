@@ -20,11 +20,14 @@ from tomoe_explore.magnitudes import flux_njy
 from tomoe_explore.reduction import tables
 from tomoe_explore.reduction.astrometry import solve
 from tomoe_explore.reduction.calibrate import calibrate
+from tomoe_explore.reduction.cutouts import cut_movers
 from tomoe_explore.reduction.detect import detect, seeing
 from tomoe_explore.reduction.epoch import check_epoch
 from tomoe_explore.reduction.frames import check_frames, fill_holes, recorded_frames, stand_in
-from tomoe_explore.reduction.movers import find_movers, measure_movers
+from tomoe_explore.reduction.mover_fit import fit_movers
+from tomoe_explore.reduction.movers import find_movers
 from tomoe_explore.reduction.moving import ResidualFilm
+from tomoe_explore.reduction.moving_tables import movers_tables
 from tomoe_explore.reduction.neighbours import blended, find_pairs, spilled_light, starlight
 from tomoe_explore.reduction.photometry import photometry, stack_photometry
 from tomoe_explore.reduction.quality import check_images, check_light, check_noise, check_sky, diagnose, frame_flags
@@ -69,8 +72,6 @@ class Parameters:
         Aperture radius of the photometry in units of the seeing.
     pointing_error_arcmin, rotation_error_deg : float
         How far the header's pointing may be off.
-    mover_snr : float
-        Threshold of a point in one frame for the linking of movers.
     mover_rates : (float, float)
         Rates sought, arcsec/s.
     deep_streaks : bool
@@ -87,8 +88,7 @@ class Parameters:
     aperture_fwhm: float = 1.0
     pointing_error_arcmin: float = 6.0
     rotation_error_deg: float = 1.2
-    mover_snr: float = 5.0
-    mover_rates: tuple[float, float] = (0.5, 100.0)
+    mover_rates: tuple[float, float] = (0.3, 100.0)
     deep_streaks: bool = False
 
     @classmethod
@@ -142,9 +142,9 @@ def reduce_film(
     mask_streaks(moving, streaks, stack.fwhm_px)
     crossed = crossing_flags(streaks, measured.targets.x, measured.targets.y, stack.aperture_px, film.n_frames)
     measured = replace(measured, flags=measured.flags | crossed)
-    tracks = find_movers(prepared, measured.frames, snr=p.mover_snr, speeds_arcsec_s=p.mover_rates)
-    tracks = measure_movers(prepared, measured.frames, tracks, zero, radius_px=stack.aperture_px)
-    movers, mover_detections = tables.movers_tables(film.exposure, reduction_id, wcs, tracks, zero.njy)
+    found = find_movers(moving, film.exposure.frame_interval_s, rates=p.mover_rates)
+    fitted = fit_movers(prepared, measured.frames, moving, found, zero)
+    movers, mover_detections = movers_tables(film.exposure, reduction_id, wcs, fitted, zero.njy)
     products = {
         "photometry": tables.photometry_table(measured),
         "sources": tables.sources_table(
@@ -156,7 +156,8 @@ def reduce_film(
         "streaks": streaks_table(film.exposure, reduction_id, wcs, streaks, zero.njy),
     }
     dark_id, flat_id = (m.master_id if m and not film.calibrated else None for m in (masters.dark, masters.flat))
-    return Reduction(reduction_id, film.exposure, stack, products, dark_id, flat_id, refcat.name, asdict(p))
+    cutouts = cut_movers(prepared, measured.frames, wcs, movers)
+    return Reduction(reduction_id, film.exposure, stack, products, dark_id, flat_id, refcat.name, asdict(p), cutouts)
 
 
 def _streaks(prepared: Prepared, frames: FrameSeries, zero: Zeropoint, moving: ResidualFilm, p: Parameters) -> Streaks:

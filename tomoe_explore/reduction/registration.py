@@ -14,6 +14,11 @@ MAX_STARS = 100
 MIN_SNR = 20.0
 GRID = (4, 8)  #: cells of the sky grid along y and x
 ROW_STEP = 8  #: only every eighth row is read for the sky: some 8,000 pixels a cell remain
+WANDER_PHOTONS_PX, WANDER_STARS = (
+    0.05,
+    5,
+)  #: stars this well measured in a frame tell how images wander; at least so many
+USUAL_WANDER_PX = 0.1  #: where too few do
 ORDER_STARS = (12, 40)  #: stars from which the shift may be linear, quadratic in the row
 
 
@@ -55,7 +60,25 @@ def register(prepared: Prepared) -> FrameSeries:
     light = np.zeros((n, 3), np.float32)
     light[:, 0] = 1.0
     fwhm = _seeing(size[whole], sigma, motion, prepared)
-    return FrameSeries(motion, fwhm, light, _filled(sky), int(whole.sum()))
+    wander = _wander([c[whole] for c in (cx, cy)], y[whole], motion, snr[usable][whole], prepared)
+    return FrameSeries(motion, fwhm, light, _filled(sky), int(whole.sum()), wander)
+
+
+def _wander(positions: list[Floats], y: Floats, motion: Floats, snr: Floats, prepared: Prepared) -> float:
+    """How far bright stars stray from the common shift beyond what photons explain, rms along one axis, pixels."""
+    used = prepared.used
+    photons = prepared.stack.fwhm_px / 2.3548 * np.sqrt(prepared.stack.n_frames) / snr
+    bright = np.flatnonzero(photons < WANDER_PHOTONS_PX)
+    if len(bright) < WANDER_STARS:
+        return USUAL_WANDER_PX
+    v = 2 * (y[bright].astype(np.float64) + 0.5) / NY - 1
+    terms = v[:, None] ** np.arange(3)
+    squares = []
+    for axis in range(2):
+        shift = positions[axis][bright] - positions[axis][bright][:, used].mean(axis=1, keepdims=True)
+        squares.append((shift - terms @ motion[axis].T)[:, used] ** 2)
+    own = np.median(np.mean(squares, axis=(0, 2)) - photons[bright] ** 2)
+    return float(np.sqrt(max(own, 0.0)))
 
 
 def _filled(sky: Floats) -> Floats:

@@ -15,7 +15,7 @@ from tomoe_explore.camera import NY, PIXEL_SCALE
 from tomoe_explore.data import Exposure, Stack
 from tomoe_explore.ids import member_ids
 from tomoe_explore.magnitudes import mag_err, mag_g
-from tomoe_explore.reduction.values import Detections, Doubles, Floats, FrameSeries, Targets, Tracks
+from tomoe_explore.reduction.values import Detections, Doubles, Floats, FrameSeries, Targets
 from tomoe_explore.wcs import TanSip
 
 
@@ -173,42 +173,3 @@ def depth(stack: Stack, variance: ArrayLike) -> Doubles:
     """
     weights = np.pi * stack.aperture_px**2 - np.pi * stack.aperture_px / 3
     return stack.zeropoint - 2.5 * np.log10(5 * np.sqrt(weights * np.asarray(variance)) * stack.aperture_correction)
-
-
-def movers_tables(
-    exposure: Exposure, reduction_id: int, wcs: TanSip, tracks: Tracks, njy: float
-) -> tuple[pa.Table, pa.Table]:
-    """The ``movers`` and ``mover_detections`` tables; ``njy`` is the flux of 1 ADU."""
-    flux, flux_err = tracks.flux * njy, tracks.flux_err * njy
-    ids = member_ids(reduction_id, len(tracks.x0), "mover")
-    same = {"exposure_id": exposure.exposure_id, "detector_id": exposure.detector_id, "reduction_id": reduction_id}
-    ra, dec = wcs.to_sky(tracks.x0, tracks.y0)
-    ra2, dec2 = wcs.to_sky(tracks.x0 + tracks.vx, tracks.y0 + tracks.vy)
-    d_ra = ((ra2 - ra + 180) % 360 - 180) * np.cos(np.radians(dec)) * 3600
-    d_dec = (dec2 - dec) * 3600
-    count = np.bincount(tracks.track, minlength=len(ids))
-    total = np.bincount(tracks.track, flux, len(ids)) / np.maximum(count, 1)
-    total_err = np.sqrt(np.bincount(tracks.track, flux_err**2, len(ids))) / np.maximum(count, 1)
-    error = tracks.position_err * PIXEL_SCALE
-    movers = schema.conform(
-        "movers",
-        {
-            "mover_id": ids, "mjd": exposure.mjd_start + tracks.t0 / 86_400.0, "ra": ra, "dec": dec,
-            "ra_err": error, "dec_err": error, "ra_dec_corr": 0.0, "x": tracks.x0, "y": tracks.y0,
-            "rate": np.hypot(d_ra, d_dec), "rate_err": tracks.velocity_err * PIXEL_SCALE,
-            "position_angle": np.degrees(np.arctan2(d_ra, d_dec)) % 360,
-            "mag": mag_g(total), "mag_err": mag_err(total, total_err), "snr": total / np.maximum(total_err, 1e-30),
-            "n_frames": count, "score": tracks.score, "flags": int(exposure.flags), **same,
-        },
-    )  # fmt: skip
-    ra_d, dec_d = wcs.to_sky(tracks.x, tracks.y)
-    one_err = (tracks.position_err * np.sqrt(count) * PIXEL_SCALE)[tracks.track]
-    detections = schema.conform(
-        "mover_detections",
-        {
-            "mover_id": ids[tracks.track], "frame": tracks.frame, "mjd": exposure.mid_times(tracks.frame, tracks.y),
-            "ra": ra_d, "dec": dec_d, "ra_err": one_err, "dec_err": one_err,
-            "mag": mag_g(flux), "mag_err": mag_err(flux, flux_err), "x": tracks.x, "y": tracks.y, **same,
-        },
-    )  # fmt: skip
-    return movers, detections

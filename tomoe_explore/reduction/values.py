@@ -297,6 +297,8 @@ class FrameSeries:
         Sky above that of the stack, ADU, on a coarse grid.
     n_stars : int
         Stars it rests on.
+    wander_px : float
+        How far a bright star strays from the others' shift in a frame, rms along x or y.
     """
 
     motion: Floats
@@ -304,6 +306,7 @@ class FrameSeries:
     light: Floats
     sky_offset: Floats
     n_stars: int
+    wander_px: float = 0.0
 
     @property
     def dx(self) -> Floats:
@@ -350,45 +353,3 @@ class FilmPhotometry:
     variance: Floats
     background: Floats
     flags: NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class Tracks:
-    """Linked points, one entry a point, and the straight line through each link.
-
-    Attributes
-    ----------
-    track, frame : ndarray of int, (k,)
-        Number of the track, and frame.
-    x, y : ndarray of float64, (k,)
-        Pixels, shift of the frame taken out.
-    t : ndarray of float64, (k,)
-        Mid-exposure at the row, s after the film's start.
-    x0, y0, t0, vx, vy : ndarray of float64, (n_tracks,)
-        Line: position at time t0, velocity in pixels/s.
-    position_err, velocity_err : ndarray of float64, (n_tracks,)
-        Standard errors a coordinate, pixels and pixels/s.
-    score : ndarray of float64, (n_tracks,)
-        Square root of the sum of squared single-point significances.
-    flux, flux_err : ndarray of float32, (k,)
-        All of the image's light, ADU of a frame as transparent as the stack.
-    """
-
-    track: NDArray[np.int32]
-    frame: NDArray[np.int16]
-    x: Doubles
-    y: Doubles
-    t: Doubles
-    x0: Doubles
-    y0: Doubles
-    t0: Doubles
-    vx: Doubles
-    vy: Doubles
-    position_err: Doubles
-    velocity_err: Doubles
-    score: Doubles
-    flux: Floats
-    flux_err: Floats
-
-    def __len__(self) -> int:
-        return len(self.x0)

@@ -8,7 +8,7 @@ in what conditions?       ``conditions.py``: seeing, moon, cloud, and observers'
 which stars are there?    ``stars.py``: a table's, or a synthetic sky; ``bright.py``: a planet, a cluster
 what does one know?       ``observer.py``: the observer's catalog
 what varies?              ``variables.py``: pulsators, flares and eclipses
-what moves?               ``movers.py`` and ``streaks.py``; there are glints too
+what moves?               ``movers.py`` and ``streaks.py``; there are glints too; ``trail_snr.py``: how bright
 where does it fall?       ``projection.py``: sky to pixels; ``optics.py``: distortion, images over the field
 what does the air do?     ``atmosphere.py``: seeing, sky, scintillation; ``cloud.py``; ``motion.py``: shaking
 what does the chip do?    ``sensor.py``: gain, sensitivity; ``defects.py``; ``charge.py``; ``readout.py``

@@ -91,6 +91,11 @@ class FilmSetup:
             return self.sensor.full_well_e * rng.uniform(*TWILIGHT_PART) * np.exp(TWILIGHT_RISE * self.start_s)
         return np.full(self.setup.n_frames, sky_electrons(self.air, self.setup, self.sensor.zeropoint_e_s))
 
+    def sky_at(self, frame: int, x: float, y: float) -> float:
+        """Sky electrons of a perfect pixel anywhere."""
+        slope = self.air.sky_slope[0] * (x - (NX - 1) / 2) / NX + self.air.sky_slope[1] * (y - (NY - 1) / 2) / NY
+        return float(self.sky_electrons[frame]) * (1.0 + slope)
+
     @property
     def noise_electrons(self) -> float:
         """Noise of an empty pixel of median response in one frame."""

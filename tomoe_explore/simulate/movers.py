@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from tomoe_explore.camera import NX, NY
+from tomoe_explore.errors import NotFoundError, ParameterError
 from tomoe_explore.simulate.draws import generator
 from tomoe_explore.simulate.projection import Projection
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Array = NDArray[np.float64]
+
+_NEEDED = ("ra", "dec", "mjd", "rate", "position_angle")
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,11 @@ class Mover:
     position_angle : float
         deg, north through east, at ``mjd``.
     mag : float
-        Gaia G.
+        Gaia G; NaN where ``snr`` says how bright it is.
+    snr : float or None
+        Signal over noise in a frame, matched along the trail; on each film the magnitude that gives it.
+    exposure_id : int or None
+        The only exposure that it is in; None is all.
 
     Examples
     --------
@@ -46,6 +61,8 @@ class Mover:
     rate: float
     position_angle: float
     mag: float
+    snr: float | None = None
+    exposure_id: int | None = None
 
     def at(self, mjd: ArrayLike) -> tuple[Array, Array]:
         """Positions (deg) at times in MJD."""
@@ -76,3 +93,63 @@ def draw_movers(
         rate, angle, mag = rng.uniform(2.0, 5.0), rng.uniform(0.0, 360.0), rng.uniform(15.3, 16.3)
         movers.append(Mover(detector_id * 1000 + k + 1, float(ra), float(dec), sum(span_mjd) / 2, rate, angle, mag))
     return movers
+
+
+def read_movers(table: str | os.PathLike[str] | pa.Table | pd.DataFrame) -> list[Mover]:
+    """Movers of a table.
+
+    Parameters
+    ----------
+    table : path, pyarrow.Table or pandas.DataFrame
+        Parquet, if a path. Columns ``ra, dec`` (deg) at ``mjd`` (MJD, UTC), ``rate`` (arcsec/s), ``position_angle``
+        (deg), and ``mag`` (Gaia G) or ``snr``; besides, if there, ``mover_id`` (else a running number) and
+        ``exposure_id``, the only exposure that the mover is in.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    ParameterError
+        If a column is missing, or a value makes no sense.
+
+    Examples
+    --------
+    >>> where = {"ra": [310.0], "dec": [-12.0], "mjd": [59075.6], "rate": [2.0], "position_angle": [90.0]}
+    >>> read_movers(pa.table(where | {"mag": [16.0]}))[0].mag
+    16.0
+    """
+    if isinstance(table, (str, os.PathLike)):
+        if not Path(table).is_file():
+            raise NotFoundError(f"no table of movers at {table}")
+        table = pq.read_table(table)
+    columns = (table if isinstance(table, pa.Table) else pa.Table.from_pandas(table)).to_pydict()
+    bright = [name for name in ("mag", "snr") if name in columns]
+    if len(bright) != 1 or not set(columns) >= set(_NEEDED):
+        raise ParameterError(
+            f"mover_table needs {', '.join(_NEEDED)}, and either mag or snr; it has {', '.join(columns) or 'nothing'}"
+        )
+    n = len(columns["ra"])
+    ids = [int(v) for v in columns.get("mover_id", range(1, n + 1))]
+    if len(set(ids)) < n:
+        raise ParameterError(f"mover_id must differ from row to row in mover_table: {n} rows, {len(set(ids))} numbers")
+    exposures = columns.get("exposure_id", [None] * n)
+    return [
+        _mover(ids[k], {name: float(columns[name][k]) for name in (*_NEEDED, *bright)}, exposures[k]) for k in range(n)
+    ]
+
+
+def _mover(mover_id: int, values: dict[str, float], exposure_id: int | None) -> Mover:
+    """A mover whose numbers make sense."""
+    wrong = [f"{name} {value:g}" for name, value in values.items() if not np.isfinite(value)]
+    if abs(values["dec"]) > 90.0:
+        wrong.append(f"dec {values['dec']:g} (-90 to 90)")
+    if values["rate"] < 0.0:
+        wrong.append(f"rate {values['rate']:g} (0 or more)")
+    if values.get("snr", 1.0) <= 0.0:
+        wrong.append(f"snr {values['snr']:g} (more than 0)")
+    if wrong:
+        raise ParameterError(f"mover {mover_id} of mover_table has {', '.join(wrong)}")
+    only = None if exposure_id is None else int(exposure_id)
+    return Mover(
+        mover_id=mover_id, exposure_id=only, snr=values.pop("snr", None), mag=values.pop("mag", np.nan), **values
+    )

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +20,13 @@ from tomoe_explore.errors import NotFoundError, ParameterError
 from tomoe_explore.refcat import write_refcat
 from tomoe_explore.simulate.conditions import Conditions
 from tomoe_explore.simulate.make import make_films
+from tomoe_explore.simulate.movers import read_movers
 from tomoe_explore.simulate.plan import Plan, choose_center, choose_stars, make_plan, read_table, schedule, told_center
 from tomoe_explore.simulate.streaks import PlacedStreak
 from tomoe_explore.simulate.truth import TruthTables
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ def simulate(
     variables: int = 1,
     eclipses: int = 0,
     glints: int = 0,
+    mover_table: str | os.PathLike[str] | pa.Table | pd.DataFrame | None = None,
     seeing: float | None = None,
     moon: float = 0.0,
     cloud: float = 0.0,
@@ -125,6 +131,10 @@ def simulate(
         A detector: moving objects that are met in all exposures, flaring, pulsating and eclipsed stars.
     streaks, glints : int
         A film: trails that cross it (those of other detectors may too), and points that flash in one frame.
+    mover_table : path, pyarrow.Table or pandas.DataFrame, optional
+        The moving objects, instead of drawn ones: ``ra, dec`` (deg) at ``mjd`` (MJD, UTC), ``rate`` (arcsec/s),
+        ``position_angle`` (deg), and ``mag`` (Gaia G) or ``snr`` (in each frame, matched along the trail); besides
+        ``mover_id``, and ``exposure_id`` for those that are in one exposure only.
     seeing : float, optional
         Full width at half maximum of star images, arcsec; 2.5 to 4.5, new in every exposure, where absent.
     moon : float
@@ -151,7 +161,9 @@ def simulate(
     Raises
     ------
     ParameterError
-        If a number, the night, a detector or a name makes no sense.
+        If a number, the night, a detector, a name or a mover makes no sense.
+    NotFoundError
+        If there is no such table of movers.
     RefcatError
         If the star table cannot be understood, or no star is near the detectors.
 
@@ -180,10 +192,13 @@ def simulate(
     table = read_table(stars)
     center = choose_center(table, center, detectors)
     told = told_center(seed, center, conditions)
+    if mover_table is not None:
+        counts["movers"] = 0
+    given = [] if mover_table is None else read_movers(mover_table)
     sky = choose_stars(seed, table, (center, told), detectors, mistake)
     setups = list(schedule(seed, night, exposures, frames, told))
     plan, catalog = make_plan(seed, sky, conditions, setups, counts, center=center, detectors=detectors)
-    plan = replace(plan, placed_streaks=tuple(placed_streaks))
+    plan = replace(plan, movers=(*plan.movers, *given), placed_streaks=tuple(placed_streaks))
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     write_refcat(catalog, folder / "refcat.parquet", name=f"simulated-{night}-{seed}")

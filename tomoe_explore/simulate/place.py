@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from tomoe_explore.simulate.film import StarLight, Trail
 from tomoe_explore.simulate.movers import Mover
 from tomoe_explore.simulate.stars import Stars
 from tomoe_explore.simulate.streaks import StreakTrack
+from tomoe_explore.simulate.trail_snr import trail_snr
 from tomoe_explore.simulate.truth import TruthTables
 from tomoe_explore.simulate.variables import Variation
 
@@ -88,6 +89,8 @@ def place_movers(film: FilmSetup, movers: Sequence[Mover], truth: TruthTables) -
     setup, trails = film.setup, []
     frames = np.arange(setup.n_frames)
     for mover in movers:
+        if mover.exposure_id not in (None, setup.exposure_id):
+            continue
         row = np.full(setup.n_frames, (NY - 1) / 2)
         for _ in range(4):  # the row says when it is exposed, the time says in which row it is
             mjd = setup.mid_times(frames, row)
@@ -98,15 +101,32 @@ def place_movers(film: FilmSetup, movers: Sequence[Mover], truth: TruthTables) -
         if film.closed or not near.any():
             continue
         inside = _inside(x, row)
+        twinkle = film.twinkle("mover", mover.mover_id)[:, 0] * film.passed(frames, x, row)
+        if mover.snr is not None:
+            mover = _as_bright_as_wanted(film, mover, (x, row, twinkle), inside)
         truth.add(
             "mover_positions", **film.keys, mover_id=np.full(int(inside.sum()), mover.mover_id), frame=frames[inside],
             mjd=mjd[inside], ra=ra[inside], dec=dec[inside], x=x[inside], y=row[inside], mag=mover.mag,
         )  # fmt: skip
         if inside.any():
             _note_mover(film, mover, float(row.mean()), truth)
-        twinkle = film.twinkle("mover", mover.mover_id)[:, 0] * film.passed(frames, x, row)
         trails += [_mover_trail(film, mover, int(n), (x[n], row[n]), float(twinkle[n])) for n in frames]
     return trails
+
+
+def _as_bright_as_wanted(
+    film: FilmSetup, mover: Mover, seen: tuple[Array, Array, Array], inside: NDArray[np.bool_]
+) -> Mover:
+    """The mover with the magnitude at which the rms over frames of its signal to noise is the one asked for."""
+    assert mover.snr is not None
+    x, row, twinkle = seen
+    some = replace(mover, mag=15.0)
+    found = [
+        trail_snr(film, _mover_trail(film, some, int(n), (x[n], row[n]), float(twinkle[n])), (x[n], row[n]))
+        for n in np.flatnonzero(inside)
+    ]
+    rms = float(np.sqrt(np.mean(np.square(found)))) if found else 1.0
+    return replace(some, mag=some.mag + 2.5 * float(np.log10(rms / mover.snr)))
 
 
 def _note_mover(film: FilmSetup, mover: Mover, row: float, truth: TruthTables) -> None:

@@ -107,10 +107,10 @@ def _form(dx: float, dy: float, a: float, b: float, c: float) -> float:
 
 
 @njit(cache=True, fastmath=True)
-def _table(beta: float) -> NDArray[np.float64]:
-    """``(1 + s^2)^-beta`` at steps of s."""
-    table = np.empty(_TABLE_SIZE)
-    for k in range(_TABLE_SIZE):
+def _table(beta: float, size: int) -> NDArray[np.float64]:
+    """``(1 + s^2)^-beta`` at the first steps of s."""
+    table = np.empty(size)
+    for k in range(size):
         table[k] = (1.0 + (k * _TABLE_STEP) ** 2) ** -beta
     return table
 
@@ -200,7 +200,7 @@ def add_stars(
     """
     ny, nx = image.shape
     beta, faintest = profile
-    table = _table(beta)
+    table = _table(beta, _TABLE_SIZE)
     for k in range(x.size):
         inverse, norm, core2, alpha = _prepared(shape[k, 0], shape[k, 1], shape[k, 2], beta)
         light = electrons[k] * norm
@@ -247,9 +247,11 @@ def add_trail(
     xx, xy, yy, beta, faintest = profile
     shifts, path_start, path_step = path
     inverse, norm, core2, alpha = _prepared(xx, xy, yy, beta)
-    table, speed = _table(beta), math.hypot(vx, vy)
+    speed = math.hypot(vx, vy)
     dwell = min(exptime, off - on, 2.0 * alpha / max(speed, 1e-9))
     radius = _radius(rate * dwell * norm, alpha, beta, faintest)
+    narrow = math.sqrt(xx * yy - xy * xy) / alpha  # along the minor axis; a faint trail needs little of the table
+    table = _table(beta, min(_TABLE_SIZE, int((radius + 2.0) / narrow / _TABLE_STEP) + 4))
     reach = radius + _SHAKE_PX
     for j in range(ny):
         start, stop = max(j * ROW_TIME_S, on), min(j * ROW_TIME_S + exptime, off)

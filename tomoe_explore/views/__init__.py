@@ -78,7 +78,9 @@ def light_curve(archive: Archive, position: Any, *, radius: str = "3 arcsec") ->
 
 
 def movers(archive: Archive, night: str | None = None) -> MoverView:
-    """Moving-object candidates one by one, best first: the film at 2 Hz, every frame, and the track on their mean.
+    """Moving-object candidates one by one, best first: films at 2 Hz, the track, sums along it, and magnitudes.
+
+    The films are those that are kept when the raw ones go: fixed on the sky, or following the mover.
 
     Parameters
     ----------

@@ -1,0 +1,228 @@
+"""Step 14: each candidate fitted in the pixels: place, velocity, light, and the errors of all three."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomoe_explore.camera import NX, NY, ROW_TIME_S
+from tomoe_explore.kernels.moffat import Psf, moffat
+from tomoe_explore.kernels.track_fit import SLOW_PX, cut_track, fit_line, measure_frames, without_best_place
+from tomoe_explore.reduction.moving import CELL, Candidates, Movers, ResidualFilm, to_pixels
+from tomoe_explore.reduction.values import Bools, Doubles, Floats, FrameSeries, Prepared, Zeropoint
+
+ROUNDS = 4  #: of the fit about a better track
+HALF_FWHM, AWAY_FWHM = 1.7, 2.0  #: half a stamp, and the distance at which a mover's light has gone, over the FWHM
+BLOCK = 18  #: frames that are each other's reference
+WITHOUT_PIXEL = (
+    0.75  #: part of the signal to noise that must be left without the best pixel: one that flickers leaves half
+)
+WITHOUT_STAR, LONG_FWHM = 0.45, 4.0  #: the same without a place as large as a star, of tracks longer than so many FWHM
+SAME_FWHM = 2.0  #: fits that begin and end this near to a better one's are the same
+FIT_SNR = 6.0  #: least signal to noise of the light in the pixels
+STEP_PX = 1.5  #: largest change of a place in one round
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What a fit needs of the film."""
+
+    prepared: Prepared
+    frames: FrameSeries
+    images: tuple[Floats, Floats, Floats, Floats, Bools, Bools]
+    sky: Floats
+    psf: Psf
+    fwhm_px: float
+
+    def on_film(self, track: Doubles, t: NDArray[np.floating], f: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
+        """Pixels at which frames show a track, their shift included."""
+        x, y = track[0] + track[2] * t, track[1] + track[3] * t
+        dx, dy = self.frames.shifts(y)
+        own = np.arange(len(f))
+        return x + dx[own, f], y + dy[own, f]
+
+
+def fit_movers(
+    prepared: Prepared, frames: FrameSeries, film: ResidualFilm, candidates: Candidates, zero: Zeropoint
+) -> Movers:
+    """Fit candidates in the pixels of all frames.
+
+    Parameters
+    ----------
+    prepared, frames, film, zero
+        As made by the steps before.
+    candidates : Candidates
+
+    Returns
+    -------
+    Movers
+
+    Notes
+    -----
+    In each frame the trailed star image gives flux and, from its slopes, the distance from the track; a straight line
+    through the places, weighted by their errors and by how images wander from frame to frame, gives a better track:
+    Gauss-Newton for a source of constant light. A frame's own pixels in other frames, when the mover is elsewhere, are
+    its background. A row is exposed `ROW_TIME_S` after the one before, so with u the motion in pixels a frame the
+    velocity is ``v = u / (TFRAME + ROW_TIME u_y)``.
+    """
+    growth = zero.growth
+    fwhm = 2 * growth.alpha * float(np.sqrt(2 ** (1 / growth.beta) - 1))
+    images = (
+        prepared.calibration.dark,
+        prepared.calibration.flat,
+        film.reference,
+        prepared.stack.image,
+        film.blocked,
+        film.shining,
+    )
+    sky = np.median(frames.sky_offset, axis=(1, 2)).astype(np.float32)
+    scene = _Scene(prepared, frames, images, sky, moffat(fwhm, growth.beta), fwhm)
+    fits = []
+    for k in range(len(candidates)):
+        x, y, ux, uy = candidates.tracks[k]
+        track = np.array([to_pixels(x), to_pixels(y), CELL * ux, CELL * uy], float)
+        fits.append(_fit(scene, track, float(candidates.middle[k])))
+    return _movers(fits, candidates, prepared, SAME_FWHM * fwhm)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """One mover: its line ``t0, x0, y0, ux, uy`` (frames, pixels, pixels a frame), their errors, and its frames."""
+
+    line: Doubles
+    error: Doubles
+    frame: NDArray[np.int64]
+    values: Doubles  # (k, 6), as `measure_frames` gives them
+    place: Doubles  # (k, 2), on the stack
+    sturdy: bool  # whether it is something without the pixel that adds most to it, or the star
+
+    @property
+    def is_real(self) -> bool:
+        """Neither one pixel or star alone, nor nothing at all."""
+        weight = self.values[:, 1] ** -2
+        return bool(self.sturdy and (weight * self.values[:, 0]).sum() > FIT_SNR * np.sqrt(weight.sum()))
+
+
+def _fit(scene: _Scene, track: Doubles, middle: float) -> _Fit | None:
+    """Fit a track that is known about one frame; of a long film ever more frames, as the track gets better."""
+    n = scene.prepared.film.n_frames
+    reach = BLOCK / 2
+    fit = None
+    while True:
+        first, last = max(int(middle - reach), 0), min(int(middle + reach) + 1, n)
+        fit = _fit_some(scene, track, middle, (first, last))
+        if fit is None or (first == 0 and last == n):
+            return fit
+        t0, x0, y0, ux, uy = fit.line
+        track, middle = np.array([x0, y0, ux, uy]), float(t0)
+        reach *= 2
+
+
+def _fit_some(scene: _Scene, track: Doubles, middle: float, span: tuple[int, int]) -> _Fit | None:
+    """Fit the frames of a span."""
+    prepared = scene.prepared
+    f = np.arange(*span)
+    t = f - middle
+    x, y = scene.on_film(track, t, f)
+    duty = prepared.film.exposure.exptime1_s / prepared.film.exposure.frame_interval_s
+    trail = float(track[2] * duty), float(track[3] * duty)
+    seen = prepared.recorded[f] & (x > 1) & (y > 1) & (x < NX - 2) & (y < NY - 2)
+    reach = HALF_FWHM * scene.fwhm_px + float(np.hypot(*trail)) / 2
+    extent = float(max(np.ptp(x[seen]), np.ptp(y[seen]))) if seen.any() else 0.0
+    if extent < SLOW_PX:  # all frames see it in one place
+        reach += extent / 2
+    if seen.sum() < 4:
+        return None
+    stamps = _stamps(scene, f, (x, y, seen), reach)
+    transparency = np.asarray(scene.frames.light_at(x, y)[np.arange(len(f)), f], np.float64)
+    floor = scene.frames.wander_px
+    variance = prepared.stack.sky_variance * prepared.stack.n_frames
+    flux, line = 0.0, np.array([middle, *track])
+    for k in range(ROUNDS):
+        values = measure_frames(
+            stamps, (x, y), scene.psf, trail, (transparency, flux or 1.0), (variance, 1.0 / prepared.calibration.gain)
+        )
+        weight = np.where(seen, values[:, 1] ** -2.0, 0.0)
+        if weight.sum() == 0:
+            return None
+        flux = float((weight * values[:, 0]).sum() / weight.sum())
+        if flux <= 0:
+            return None
+        if k == 0:  # slopes are known once the flux is
+            continue
+        step = np.clip(values[:, 2:4], -STEP_PX, STEP_PX)
+        error = np.where(seen[:, None], values[:, 4:6], np.inf)
+        here = np.stack([line[1] + line[3] * (f - line[0]), line[2] + line[4] * (f - line[0])], axis=1)
+        place = here + step
+        t0, x0, ux, ex, eux = fit_line(f.astype(float), place[:, 0], error[:, 0], floor)
+        t1, y0, uy, ey, euy = fit_line(f.astype(float), place[:, 1], error[:, 1], floor)
+        line = np.array([t0, x0, y0 + uy * (t0 - t1), ux, uy])
+        x, y = scene.on_film(line[1:], f - t0, f)
+    if not np.isfinite(line).all():
+        return None
+    keep = np.flatnonzero(seen & np.isfinite(error).all(axis=1))
+    halves = np.array([0, round(scene.fwhm_px)])
+    pixel, star = without_best_place(stamps, (x, y), scene.psf, trail, transparency, halves)
+    long = extent > LONG_FWHM * scene.fwhm_px
+    sturdy = bool(pixel > WITHOUT_PIXEL and (star > WITHOUT_STAR or not long))
+    return _Fit(line, np.array([ex, ey, eux, euy]), f[keep], values[keep], place[keep], sturdy)
+
+
+def _stamps(
+    scene: _Scene, f: NDArray[np.int64], places: tuple[Doubles, Doubles, Bools], reach: float
+) -> tuple[Floats, Floats, NDArray[np.int64], Bools]:
+    film = scene.prepared.film
+    away = AWAY_FWHM * scene.fwhm_px + reach - HALF_FWHM * scene.fwhm_px
+    prepared = scene.prepared
+    noise = prepared.stack.sky_variance * prepared.stack.n_frames, 1.0 / prepared.calibration.gain
+    parts = []
+    for start in range(int(f[0]), int(f[-1]) + 1, BLOCK):
+        block = film.source.read(start, min(start + BLOCK, int(f[-1]) + 1))
+        here = slice(start - int(f[0]), start - int(f[0]) + len(block))
+        sky = np.ascontiguousarray(scene.sky[f[here]])
+        some = places[0][here].copy(), places[1][here].copy(), places[2][here].copy()
+        parts.append(cut_track(block, film.packing, scene.images, sky, some, (int(np.ceil(reach)), away), noise))
+    light, weight, corner = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    return light, weight, corner, parts[0][3]
+
+
+def _distinct(fits: list[tuple[int, _Fit]], same_px: float) -> list[tuple[int, _Fit]]:
+    """Fits, best first, that are not the same as a better one: what a bright mover leaves may lead back to it."""
+    chosen: list[tuple[int, _Fit]] = []
+    ends: list[Doubles] = []
+    for k, fit in fits:
+        t0, x0, y0, ux, uy = fit.line
+        t = np.array([fit.frame[0], fit.frame[-1]]) - t0
+        end = np.stack([x0 + ux * t, y0 + uy * t])
+        if all(np.abs(end - other).max() > same_px for other in ends):
+            chosen.append((k, fit))
+            ends.append(end)
+    return chosen
+
+
+def _movers(fits: list[_Fit | None], candidates: Candidates, prepared: Prepared, same_px: float) -> Movers:
+    """Fits in pixels a frame as movers in pixels a second."""
+    exposure = prepared.film.exposure
+    chosen = _distinct([(k, fit) for k, fit in enumerate(fits) if fit is not None and fit.is_real], same_px)
+    good, some = [k for k, _ in chosen], [fit for _, fit in chosen]
+    lines = np.array([fit.line for fit in some]).reshape(-1, 5)
+    errors = np.array([fit.error for fit in some]).reshape(-1, 4)
+    t0, x0, y0, ux, uy = lines.T
+    seconds = exposure.frame_interval_s + ROW_TIME_S * uy  # between the exposures of the rows where it is
+    counts = np.array([len(fit.frame) for fit in some], np.int64)
+    mover = np.repeat(np.arange(len(some)), counts)
+    frame = np.concatenate([fit.frame for fit in some]) if some else np.zeros(0, np.int64)
+    values = np.concatenate([fit.values for fit in some]) if some else np.zeros((0, 6))
+    place = np.concatenate([fit.place for fit in some]) if some else np.zeros((0, 2))
+    weight = 1.0 / values[:, 1] ** 2
+    total = np.bincount(mover, weight, len(some))
+    return Movers(
+        x=x0, y=y0, mjd=exposure.mid_times(t0, y0), velocity=np.stack([ux, uy], axis=1) / seconds[:, None],
+        position_err=errors[:, :2], velocity_err=errors[:, 2:] / seconds[:, None],
+        flux=np.bincount(mover, weight * values[:, 0], len(some)) / total, flux_err=1.0 / np.sqrt(total),
+        score=candidates.score[good], too_many=candidates.too_many,
+        mover=mover, frame=frame, place=place, place_err=np.hypot(values[:, 4:6], 0.0),
+        frame_flux=values[:, 0], frame_flux_err=values[:, 1],
+    )  # fmt: skip
