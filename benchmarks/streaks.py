@@ -38,7 +38,7 @@ from pathlib import Path
 from parts import measure
 from parts.films import plan
 from parts.streak_report import figures_of, report
-from parts.streak_work import QUICK, FULL, work_on
+from parts.streak_work import FULL, QUICK, work_on
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "stars"
 PROCESSES = 2

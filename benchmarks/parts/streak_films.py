@@ -113,9 +113,8 @@ def score(
                 out.rate_pull.append(float((rows["rate"][k] - one["rate"][0]) / rows["rate_err"][k]))
             out.kinds.append((str(one["class"][0]), str(rows["class"][k])))
     for k in np.flatnonzero(~explained & (rows["class"] != "glint")):
-        out.false.append(
-            f"{about[2]}, frame {rows['frame_first'][k]}, {np.round(ends[k]).astype(int).tolist()}, S/N {rows['snr'][k]:.1f}"
-        )
+        place = np.round(ends[k]).astype(int).tolist()
+        out.false.append(f"{about[2]}, frame {rows['frame_first'][k]}, {place}, S/N {rows['snr'][k]:.1f}")
     return out
 
 

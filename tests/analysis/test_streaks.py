@@ -36,7 +36,8 @@ def rows_of(streaks: list[SkyStreak], detectors: list[int], across_err: float = 
                 "streak_id": 1000 * detector + k, "exposure_id": 1, "detector_id": detector,
                 "frame_first": seen[0][0], "frame_last": seen[-1][0], "mjd_first": 59000 + seen[0][1][0] / 86400,
                 "mjd_last": 59000 + seen[-1][1][1] / 86400, "ra1": ra[0], "dec1": dec[0], "ra2": ra[1], "dec2": dec[1],
-                "length": length, "rate": track.speed * 1.189 if known else np.nan, "rate_err": 1.0 if known else np.nan,
+                "length": length,
+                "rate": track.speed * 1.189 if known else np.nan, "rate_err": 1.0 if known else np.nan,
                 "snr": 30.0 + detector / 100, "across_err": across_err, "class": "satellite", "class_probability": 0.9,
                 "truth": k,
             })  # fmt: skip

@@ -123,7 +123,9 @@ def classes(*chains: list[FittedTrail], rates: list[float] | None = None) -> Str
     n = len(chains)
     rate = np.array(rates or [np.nan] * n)
     return classify(
-        Streaks(tuple(map(tuple, chains)), rate, 0.01 * rate, np.zeros(n, np.int32), ("unknown",) * n, np.full(n, np.nan)),
+        Streaks(
+            tuple(map(tuple, chains)), rate, 0.01 * rate, np.zeros(n, np.int32), ("unknown",) * n, np.full(n, np.nan)
+        ),
         FRAMES, RECORDED,
     )  # fmt: skip
 

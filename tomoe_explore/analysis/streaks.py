@@ -18,10 +18,10 @@ ASIDE_RAD = 0.02  #: between directions, beyond three standard errors
 SLACK_S = 0.6  #: of the times of ends: an exposure, and what the shutter takes
 FARTHEST_DEG = 1.5  #: to the next detector that saw it: gaps, and one detector between
 
-_NEEDED = (
-    "streak_id exposure_id detector_id frame_first frame_last mjd_first mjd_last ra1 dec1 ra2 dec2 length rate"
-    " rate_err snr across_err class class_probability"
-).split()
+_NEEDED = [
+    "streak_id", "exposure_id", "detector_id", "frame_first", "frame_last", "mjd_first", "mjd_last", "ra1", "dec1",
+    "ra2", "dec2", "length", "rate", "rate_err", "snr", "across_err", "class", "class_probability",
+]  # fmt: skip
 
 
 def join_streaks(rows: pd.DataFrame) -> pd.DataFrame:
@@ -131,12 +131,12 @@ def _on_line(line: NDArray[np.float64], other: NDArray[np.float64], errors: tupl
 
 
 def _one_row(pieces: pd.DataFrame) -> dict[str, object]:
-    best: dict[str, object] = dict(pieces.loc[pieces["snr"].idxmax()])
+    best: dict[str, object] = dict(pieces.iloc[int(pieces["snr"].to_numpy().argmax())])
     best["object_id"], best["n_detectors"] = int(pieces["streak_id"].min()), int(pieces["detector_id"].nunique())
     if len(pieces) == 1:
         return best
     center = float(pieces["ra1"].iloc[0]), float(pieces["dec1"].iloc[0])
-    ra, dec = (pieces[[f"{n}1", f"{n}2"]].to_numpy(float).ravel() for n in ("ra", "dec"))
+    ra, dec = (np.stack([pieces[f"{n}1"], pieces[f"{n}2"]], axis=1).astype(float).ravel() for n in ("ra", "dec"))
     xi, eta = tangent(ra, dec, center)
     away = np.hypot(xi[:, None] - xi, eta[:, None] - eta)
     ends = [int(v) for v in np.unravel_index(int(away.argmax()), away.shape)]

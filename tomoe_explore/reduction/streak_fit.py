@@ -154,7 +154,7 @@ def _aligned(
     table: tuple[Doubles, Doubles],
     solved: Doubles,
 ) -> tuple[tuple[float, float], Doubles, Doubles]:
-    """A better line (shift at the strip's origin, angle); covariance of its shift at the middle and its angle; solution.
+    """A better line (shift at the strip's origin, angle); covariance of shift at the middle and angle; solution.
 
     Pixels far off the earlier solution are left out.
     """
