@@ -129,9 +129,10 @@ def _best(p, h, thresholds, sign, best):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _pick(best, p, h, thresholds, sign, found, k):  # type: ignore[no-untyped-def]
-    """Note the local maxima of a band: column, slope and sum above the threshold; returns how many are noted now."""
-    n = len(best)
+def _pick(best, halves, thresholds, sign, found):  # type: ignore[no-untyped-def]
+    """Note the local maxima of a band: column, slope and sum above the threshold; returns how many."""
+    p, h = halves
+    n, k = len(best), 0
     top = np.int8(-128)
     for x in range(n):
         top = max(top, best[x])
@@ -206,7 +207,7 @@ def _along(cells, thresholds, kind, found, swapped):  # type: ignore[no-untyped-
                     continue
                 p, h, begin = longer[lean, (band + 2) % 4], q, band - 3
             _best(p, h, thresholds, sign, best)
-            n = _pick(best, p, h, thresholds, sign, picked[k:], 0)
+            n = _pick(best, (p, h), thresholds, sign, picked[k:])
             for i in range(n):
                 x = picked[k + i, 0] - (_OUTSIDE if sign > 0 else 0)
                 y, x2 = begin * HALF, x + sign * picked[k + i, 1]
