@@ -265,6 +265,8 @@ def _measured(
     if last - first < LEAST_PX or len(inside.along) < LEAST_PX / 2:
         return None
     height, height_err = inside.mean
+    if height < FIT_SNR * height_err:
+        return None
     fwhm, fwhm_err = _width(pixels, (first, last), off, image)
     (x1, y1), (x2, y2) = line.at(first), line.at(last)
     across = float(np.sqrt(covariance[0, 0] + covariance[1, 1] * (0.5 * (last - first)) ** 2))
