@@ -17,9 +17,9 @@ end_error_px, end_error_px_snr1
     Distance from a true end along the streak that 68 % of the ends stay within: streaks within one frame; of S/N 1.
 rate_pull_rms
     Error of the rate over its standard error, of streaks that have one.
-core_seconds_per_film, core_seconds_empty
-    CPU seconds of search, fit, joining and classes; the best of the rounds, median of the films timed: with six streaks
-    on each, and with none but those drawn by chance. The film of residuals is counted with the movers, who need it too.
+core_seconds_per_film
+    CPU seconds of search, fit, joining and classes; the best of the rounds, median of the films timed, which have six
+    streaks each. The film of residuals is counted with the movers, who need it too.
 
 A figure that was not measured is null.
 """
