@@ -174,7 +174,7 @@ def _fit_some(scene: _Scene, track: Doubles, middle: float, span: tuple[int, int
     return _Fit(line, errors, f[keep], values[keep], place[keep], sturdy)
 
 
-def _scatter(t: Doubles, place: Doubles, error: Doubles, lines: Doubles) -> float:
+def _scatter(t: NDArray[np.floating], place: Doubles, error: Doubles, lines: Doubles) -> float:
     """Scatter of places about their line in units of their errors, but at least 1: errors are not too small."""
     seen = np.isfinite(error).all(axis=1)
     off = (place - lines[:, 0] - t[:, None] * lines[:, 1])[seen] / error[seen]
