@@ -87,8 +87,7 @@ def residuals(prepared: Prepared, frames: FrameSeries, stars: Refcat, zero: Zero
             images,
             noise,
             (changes[0][here], changes[1][here], changes[2][here], changes[3][here]),
-            kernel,
-            cells[here],
+            (kernel, cells[here]),
         )
     cells[~prepared.recorded] = 0
     shifts = np.stack([changes[1], changes[2]], axis=2)[:, SHIFT_ROWS // 2 :: SHIFT_ROWS] / np.float32(CELL)
