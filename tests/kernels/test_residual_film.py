@@ -58,7 +58,7 @@ def made(stored, packing, mean, images, kernel):
     dark, flat, sky, mask, fixed = images
     arrays = [a.astype(np.float32) for a in (mean, dark, flat, sky)]
     changes = tuple(c.astype(np.float32) for c in changes_of())
-    residual_film(stored, packing, (*arrays, mask, fixed), NOISE, changes, kernel, out)
+    residual_film(stored, packing, (*arrays, mask, fixed), NOISE, changes, (kernel, out))
     return out
 
 
@@ -103,7 +103,7 @@ def test_noise_has_the_promised_units(width):
     frames = rng.normal(300, np.sqrt(300 / 0.23 + 9), (4, 200, 400)).astype(np.float32)
     images = sky, 0 * sky, 0 * sky + 1, sky, sky < 0, sky < 0
     out = np.empty((4, 100, 200), np.int8)
-    residual_film(frames, (0, 0, 1.0, 0.0), images, NOISE, (still, still, still, still + 1), kernel, out)
+    residual_film(frames, (0, 0, 1.0, 0.0), images, NOISE, (still, still, still, still + 1), (kernel, out))
     assert out[:, 5:-5, 5:-5].std() == pytest.approx(UNITS, rel=0.03)
     assert abs(out[:, 5:-5, 5:-5].mean()) < 0.1
 
