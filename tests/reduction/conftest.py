@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.reduction.field import Field, trimmed
+from tests.reduction.mover_film import MovingField, make_moving_field
 from tomoe_explore import raw
 from tomoe_explore.data import Film, Masters, Reduction, Refcat
 from tomoe_explore.ids import make_reduction_id
@@ -64,3 +67,11 @@ def field(small_night) -> Field:
     master = make_dark(dark)
     masters = Masters(master, make_flat(flat, master))
     return Field(sky, masters, read_refcat(small_night / "refcat.parquet"), trimmed(sky, 6), trimmed(dark, 6))
+
+
+@pytest.fixture(scope="session")
+def moving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MovingField]:
+    """A film of 36 frames with eighteen movers; in memory its first 18."""
+    folder = tmp_path_factory.mktemp("moving")
+    yield make_moving_field(folder)
+    shutil.rmtree(folder)
