@@ -75,6 +75,7 @@ def test_stars_are_gone(seen):
 def test_movers_have_their_light(moving, seen):
     """As much signal to noise along the true track as was put in, or nearly: slow ones are not subtracted."""
     film, n = seen.film, len(seen.film.cells)
+    noise = film.sigma, film.correlation
     table = moving.positions.set_index(["mover_id", "frame"])
     for number in moving.movers["mover_id"]:
         if number in (SLOW_AND_BRIGHT, ON_A_STAR, LEAVING):
@@ -84,7 +85,7 @@ def test_movers_have_their_light(moving, seen):
         frames = np.arange(n) - (n - 1) / 2
         (ux, x0), (uy, y0) = np.polyfit(frames, x, 1), np.polyfit(frames, y, 1)
         found = [
-            track_snr(film.cells, film.recorded, film.shifts, (x0 + a, y0 + b, ux, uy), (film.sigma, film.correlation))[0]
+            track_snr(film.cells, film.recorded, film.shifts, (x0 + a, y0 + b, ux, uy), noise)[0]
             for a in np.arange(-1, 1.1, 0.5) for b in np.arange(-1, 1.1, 0.5)
         ]  # fmt: skip
         limited = min(PLACED[number - 1][4], 3.5)
