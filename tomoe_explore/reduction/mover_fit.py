@@ -16,9 +16,8 @@ from tomoe_explore.reduction.values import Bools, Doubles, Floats, FrameSeries, 
 ROUNDS = 4  #: of the fit about a better track
 HALF_FWHM, AWAY_FWHM = 1.7, 2.0  #: half a stamp, and the distance at which a mover's light has gone, over the FWHM
 BLOCK = 18  #: frames that are each other's reference
-WITHOUT_PIXEL = (
-    0.75  #: part of the signal to noise that must be left without the best pixel: one that flickers leaves half
-)
+#: Part of the signal to noise that must be left without the best pixel: one that flickers leaves half.
+WITHOUT_PIXEL = 0.86
 WITHOUT_STAR, LONG_FWHM = 0.45, 4.0  #: the same without a place as large as a star, of tracks longer than so many FWHM
 SAME_FWHM = 2.0  #: fits that begin and end this near to a better one's are the same
 FIT_SNR = 6.0  #: least signal to noise of the light in the pixels
