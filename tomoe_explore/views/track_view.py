@@ -15,12 +15,12 @@ from tomoe_explore.archive.pandas_frame import to_pandas
 from tomoe_explore.camera import NX, NY
 from tomoe_explore.errors import NotFoundError
 from tomoe_explore.views.offline import View
-from tomoe_explore.views.style import BLUE, GREEN, GREY, NIGHT_SKY, ORANGE, RED, WIDTH_PX, dark_legend, figure
+from tomoe_explore.views.style import GREEN, GREY, NIGHT_SKY, ORANGE, PALE_BLUE, RED, WIDTH_PX, dark_legend, figure
 
 if TYPE_CHECKING:
     from tomoe_explore.archive import Archive
 
-CLASSES = {"satellite": BLUE, "meteor": GREEN, "glint": RED, "unknown": GREY}  #: colours of streaks
+CLASSES = {"satellite": PALE_BLUE, "meteor": GREEN, "glint": RED, "unknown": GREY}  #: colours of streaks
 SOFT = 3.0  #: noise of the sky below which the picture is linear; above it follows the logarithm
 BESIDE_PX = 9.0  #: of a streak's lines from its ridge, so that it can be seen between them
 RING_PX = 28.0  #: about the middle of a mover's track
@@ -79,10 +79,17 @@ class TrackView(View):
         self.movers, self.streaks = to_pandas(movers), to_pandas(streaks)
         self._draw_movers(movers.to_pylist(), to_pandas(detections))
         self._draw_streaks(streaks.to_pylist())
-        labels = [(m["x"], m["y"] + RING_PX, f"{m['rate']:.2f}″/s", ORANGE) for m in movers.to_pylist()]
-        for streak in streaks.to_pylist():
-            x, y = (streak["x1"] + streak["x2"]) / 2, (streak["y1"] + streak["y2"]) / 2
-            labels.append((x, y + 2 * BESIDE_PX, ", ".join(filter(None, _said(streak))), _colour(streak)))
+        self._draw_names(movers.to_pylist(), streaks.to_pylist())
+
+    def _draw_names(self, movers: list[dict[str, Any]], streaks: list[dict[str, Any]]) -> None:
+        """What each thing is, to the right of it."""
+        labels = [(m["x"] + 1.3 * RING_PX, m["y"], f"{m['rate']:.2f}″/s", ORANGE) for m in movers]
+        for streak in streaks:
+            x, y = ((streak[f"{axis}1"] + streak[f"{axis}2"]) / 2 for axis in "xy")
+            dx, dy = _beside(streak["x2"] - streak["x1"], streak["y2"] - streak["y1"])
+            away = 2.5 if dx >= 0 else -2.5
+            text = ", ".join(filter(None, _said(streak)))
+            labels.append((x + away * dx, y + away * dy, text, _colour(streak)))
         self._names.data = _columns(labels, "x y text colour")
 
     def _draw_movers(self, movers: list[dict[str, Any]], detections: pd.DataFrame) -> None:
@@ -111,7 +118,7 @@ class TrackView(View):
             if s["class"] == "glint":
                 glints.append((float(x.mean()), float(y.mean()), *told))
                 continue
-            dx, dy = BESIDE_PX * np.array([y[0] - y[1], x[1] - x[0]]) / max(np.hypot(x[1] - x[0], y[1] - y[0]), 1e-3)
+            dx, dy = _beside(x[1] - x[0], y[1] - y[0])
             rails += [(x + side * dx, y + side * dy, *told) for side in (-1, 1)]
         names = f"x y streak_id kind speed colour {names}"
         self._rails.data, self._glints.data = _columns(rails, names), _columns(glints, names)
@@ -128,7 +135,8 @@ class TrackView(View):
         rails = plot.multi_line("x", "y", source=self._rails, color="colour", line_width=1.5)
         glints = plot.scatter("x", "y", source=self._glints, marker="square", size=14, fill_color=None,
                               line_color="colour", line_width=1.5)  # fmt: skip
-        plot.text("x", "y", "text", source=self._names, color="colour", text_font_size="12px", text_align="center")
+        plot.text("x", "y", "text", source=self._names, color="colour", text_font_size="12px", text_baseline="middle",
+                  background_fill_color=NIGHT_SKY, background_fill_alpha=0.6)  # fmt: skip
         for name, colour in CLASSES.items():
             plot.line([np.nan], [np.nan], color=colour, line_width=3, legend_label=name)
         plot.add_tools(HoverTool(renderers=[ring], tooltips=_MOVER))
@@ -150,6 +158,12 @@ def _labels(archive: Archive, stacks: pd.DataFrame, night: str | None) -> list[t
         said = ", ".join(f"{k} {name if k != 1 else name[:-1]}" for name, k in n.items())
         labels.append((f"exposure {exposure_id}, detector {detector_id}: {said}", str(product_id)))
     return labels
+
+
+def _beside(dx: float, dy: float) -> tuple[float, float]:
+    """`BESIDE_PX` across a direction."""
+    size = max(float(np.hypot(dx, dy)), 1e-3)
+    return -BESIDE_PX * dy / size, BESIDE_PX * dx / size
 
 
 def _said(streak: dict[str, Any]) -> tuple[str, str]:
