@@ -12,7 +12,7 @@ core_seconds_per_film
     CPU seconds from a raw file that the archive does not know to the archive, without the compression of the stack: of
     a timed night the median of the rounds, of these the median (worst: the largest; ``_least``: of the best rounds).
 core_seconds_without_movers_streaks, compression_core_seconds
-    The same less the search for movers (there is none for streaks yet); the compression within the same runs.
+    The same less the searches for movers and streaks; the compression within the same runs.
 over_readinto, without_movers_streaks_over_readinto
     The same over reading the bytes into a buffer that is used again.
 faster_than_ccdproc_photutils, faster_than_numpy_sep, faster_than_numpy_sep_tutorial
@@ -94,7 +94,7 @@ def main() -> None:
         rounds=size.rounds, quick=options.quick,
         stars="Gaia and synthetic" if data else "synthetic only: no ../shared/data/stars beside the repository",
         faintest_star=FAINTEST, seconds=round(time.perf_counter() - started), seeing_arcsec=list(size.seeings),
-        movers_timed="find_movers and measure_movers inside the same runs; there is no streak search yet",
+        movers_timed="the film of residuals, the searches for movers and streaks, fits and cutouts, inside the same runs",
         peers="same targets and aperture; all share one matching of stars, for none of the packages has one",
     )  # fmt: skip
     figures, yardstick = figures_of(results)

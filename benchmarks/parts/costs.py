@@ -23,7 +23,10 @@ from tomoe_explore.operations.reduce import reduce
 from tomoe_explore.reduction.recipe import reduce_film
 from tomoe_explore.simulate import Simulation
 
-MOVERS = ("tomoe_explore.reduction.recipe:find_movers", "tomoe_explore.reduction.recipe:measure_movers")
+MOVERS = tuple(
+    f"tomoe_explore.reduction.recipe:{name}" for name in ("residuals", "find_movers", "fit_movers", "cut_movers")
+)
+STREAKS = tuple(f"tomoe_explore.reduction.recipe:{name}" for name in ("_streaks", "mask_streaks", "crossing_flags"))
 #: What only ours does: frames registered, films that are not right refused, neighbours' light taken off, each frame's
 #: transparency, errors that are true, tables.
 OURS_ALONE = (
@@ -96,13 +99,13 @@ def speed(night: Night, paths: Sequence[Path], c: Calibrated, done: tuple[Reduct
     archives = iter([_new_archive(c, first.parents[1] / f"timed-{k}") for k in range(rounds)])
 
     def whole() -> None:
-        with watch.on("compression", *COMPRESSION), watch.on("movers", *MOVERS):
+        with watch.on("compression", *COMPRESSION), watch.on("movers", *MOVERS, *STREAKS):
             run = reduce(paths, next(archives), c.night.refcat, progress=False)
         if len(run.done) != len(paths):
             raise SystemExit(f"the archive did not take all of {[p.name for p in paths]}: {run.failed}")
 
     def recipe() -> Reduction:
-        with watch.on("recipe movers", *MOVERS), watch.on("ours alone", *OURS_ALONE):
+        with watch.on("recipe movers", *MOVERS, *STREAKS), watch.on("ours alone", *OURS_ALONE):
             return reduced(raw.open_film(first, checksum=""), c)
 
     contenders = {

@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 from parts.costs import Calibrated
 from tomoe_explore.data import Film, Reduction
 from tomoe_explore.ids import make_reduction_id
-from tomoe_explore.kernels.residuals import residual_peaks
-from tomoe_explore.reduction import movers, recipe
+from tomoe_explore.kernels.linking import frame_points
+from tomoe_explore.reduction import recipe
+from tomoe_explore.reduction.moving import ResidualFilm, to_pixels
 from tomoe_explore.reduction.recipe import Parameters, reduce_film
 from tomoe_explore.reduction.values import FrameSeries, Prepared
 
 Array = NDArray[np.float64]
 
 #: Parameters with which more is found than is kept, for the curves; none: the same as is kept.
-LOOSE: dict[str, float] = {"mover_snr": 4.0}
+LOOSE: dict[str, float] = {"mover_score": 5.8}
 POINT_SNR = 3.0  #: of the faintest single-frame points that the peer may use
-POINTS_A_FRAME = 20_000
+POINTS_A_FRAME = 2000
 POINTS_A_FILM = 4000  #: the most significant; the peer's time grows faster than their number
 
 
@@ -51,23 +52,15 @@ class Points:
     snr: Array
 
 
-def single_frame_points(prepared: Prepared, frames: FrameSeries) -> Points:
+def single_frame_points(prepared: Prepared, frames: FrameSeries, residual: ResidualFilm) -> Points:
     """The points on which the search's linking rests, with a lower threshold."""
-    film, parts = prepared.film, []
-    threshold = movers._threshold(prepared, frames, POINT_SNR) / np.float32(film.bscale)
-    for start, block in film.blocks():
-        offsets = np.median(frames.sky_offset[start : start + len(block)], axis=(1, 2)).astype(np.float32) / film.bscale
-        f, x, y, ratio = residual_peaks(
-            block, film.packing[:2], prepared.mean, threshold, offsets.astype(np.float32), POINTS_A_FRAME
-        )
-        parts.append((f.astype(np.int64) + start, x, y, ratio))
-    frame, x, y, ratio = (np.concatenate(p) for p in zip(*parts, strict=True))
-    own = np.flatnonzero(prepared.recorded[frame])
-    best = np.sort(own[np.argsort(-ratio[own], kind="stable")[:POINTS_A_FILM]])
-    frame, row = frame[best], y[best].astype(float)
-    t = (film.exposure.mid_times(frame, row) - film.exposure.mjd_start) * 86_400.0
-    x_ref, y_ref = x[best] - frames.dx[frame].astype(float), row - frames.dy[frame]
-    return Points(frame, t, x_ref, y_ref, POINT_SNR * ratio[best].astype(float))
+    exposure = prepared.film.exposure
+    frame, x, y, value = frame_points(residual.cells, int(POINT_SNR * residual.sigma), POINTS_A_FRAME)
+    best = np.sort(np.argsort(-value, kind="stable")[:POINTS_A_FILM])
+    frame, x_px, row = frame[best], to_pixels(x[best]), to_pixels(y[best])
+    t = (exposure.mid_times(frame, row) - exposure.mjd_start) * 86_400.0
+    x_ref, y_ref = x_px - frames.dx[frame].astype(float), row - frames.dy[frame]
+    return Points(frame, t, x_ref, y_ref, value[best] / residual.sigma)
 
 
 def searched(film: Film, c: Calibrated, **parameters: float) -> Reduction:
@@ -80,11 +73,11 @@ def searched(film: Film, c: Calibrated, **parameters: float) -> Reduction:
 @contextmanager
 def points_noted(found: list[Points]) -> Iterator[None]:
     """Within the block every search for movers leaves its single-frame points in the list."""
-    search = recipe.find_movers
+    fit = recipe.fit_movers
 
-    def noted(prepared: Prepared, frames: FrameSeries, *args: object, **options: object) -> object:
-        found.append(single_frame_points(prepared, frames))
-        return search(prepared, frames, *args, **options)  # type: ignore[arg-type]
+    def noted(prepared: Prepared, frames: FrameSeries, film: ResidualFilm, *rest: object) -> object:
+        found.append(single_frame_points(prepared, frames, film))
+        return fit(prepared, frames, film, *rest)  # type: ignore[arg-type]
 
-    with mock.patch.object(recipe, "find_movers", noted):
+    with mock.patch.object(recipe, "fit_movers", noted):
         yield

@@ -23,6 +23,9 @@ from tomoe_explore.wcs import TanSip
 FALSE_A_FILM = 0.1  #: at which the peer is tuned, and both are compared
 SLOWEST_ARCSEC_S = 0.3  #: what stands is no mover, in the peer's list either
 FEWEST_POINTS = 20  #: its graph of neighbours needs some
+MOST_EDGES = (
+    4500  #: of the graph: with more only the most significant points are taken, for its time grows as the square
+)
 LEAST_EDGES = 3  #: of a segment; what is too short to be true is ranked low
 
 
@@ -89,6 +92,8 @@ def tracklets(film: PointFilm, setting: Setting) -> Candidates:
     """What tracee makes of the points of one film."""
     p = film.points
     chosen = np.flatnonzero(p.snr >= setting.snr)
+    most = MOST_EDGES // setting.neighbours
+    chosen = np.sort(chosen[np.argsort(-p.snr[chosen], kind="stable")[:most]])
     lines: list[tuple[float, ...]] = []
     if len(chosen) >= FEWEST_POINTS:
         vertices = np.column_stack([p.x[chosen], p.y[chosen], p.frame[chosen] * setting.frame_px]).astype(float)

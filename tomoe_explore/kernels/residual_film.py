@@ -100,26 +100,66 @@ def residual_film(
 def _reference_row(images, packing, noise, y, out):  # type: ignore[no-untyped-def]
     """Reference and weight (stored units), and over the noise: the flat, the stars' light and its two gradients."""
     mean, dark, flat, background, mask, fixed = images
-    _, _, bscale, bzero = packing
-    scale, zero = np.float32(bscale), np.float32(bzero)
+    scale, zero = np.float32(packing[2]), np.float32(packing[3])
     inverse_gain, read_variance = np.float32(noise[0]), np.float32(noise[1])
     shift_variance, light_variance = np.float32(noise[2]), np.float32(noise[3])
     ny, nx = mean.shape
     here, above, below = mean[y], mean[max(y - 1, 0)], mean[min(y + 1, ny - 1)]
-    reference, weight = out[0], out[1]
+    dark_row, flat_row, sky_row, mask_row, fixed_row = dark[y], flat[y], background[y], mask[y], fixed[y]
+    reference, weight, flats, stars, across, along = out[0], out[1], out[2], out[3], out[4], out[5]
+    across[0], across[nx - 1], half = np.float32(0.0), np.float32(0.0), np.float32(0.5) * scale
+    for x in range(1, nx - 1):
+        across[x] = half * (here[x + 1] - here[x - 1])
     for x in range(nx):
-        sky = flat[y, x] * background[y, x]
-        level = dark[y, x] + sky
-        stars = (zero + scale * here[x] - level) if fixed[y, x] else np.float32(0.0)
-        left, right = here[max(x - 1, 0)], here[min(x + 1, nx - 1)]
-        across = np.float32(0.5) * scale * (right - left) if fixed[y, x] else np.float32(0.0)
-        along = np.float32(0.5) * scale * (below[x] - above[x]) if fixed[y, x] else np.float32(0.0)
-        variance = max(sky + stars, np.float32(0.0)) * inverse_gain + read_variance
-        variance += shift_variance * (across * across + along * along) + light_variance * stars * stars
-        w = np.float32(0.0) if mask[y, x] else np.float32(1.0) / np.sqrt(variance)
-        reference[x] = (level + stars - zero) / scale
+        star_here = np.float32(fixed_row[x])
+        sky = flat_row[x] * sky_row[x]
+        level = dark_row[x] + sky
+        star = star_here * (zero + scale * here[x] - level)
+        right, up = star_here * across[x], star_here * half * (below[x] - above[x])
+        variance = max(sky + star, np.float32(0.0)) * inverse_gain + read_variance
+        variance += shift_variance * (right * right + up * up) + light_variance * star * star
+        w = (np.float32(1.0) - np.float32(mask_row[x])) / np.sqrt(variance)
+        reference[x] = (level + star - zero) / scale
         weight[x] = w * scale
-        out[2, x], out[3, x], out[4, x], out[5, x] = w * flat[y, x], w * stars, w * across, w * along
+        flats[x], stars[x], across[x], along[x] = w * flat_row[x], w * star, w * right, w * up
+
+
+@njit(cache=True, nogil=True)
+def blocked_pixels(mask: NDArray[np.uint8], saturated: int, spread: float, edge: int, out: NDArray[np.bool_]) -> None:
+    """Pixels without weight: all that are masked, those about saturated ones, and the edges.
+
+    Parameters
+    ----------
+    mask : ndarray of uint8, (ny, nx)
+    saturated : int
+        Bit of the mask.
+    spread : float
+        Distance from saturated pixels, pixels.
+    edge : int
+        Width of the edges, pixels.
+    out : ndarray of bool, (ny, nx)
+        Written.
+    """
+    ny, nx = mask.shape
+    reach = int(spread)
+    for y in range(ny):
+        row = out[y]
+        for x in range(nx):
+            row[x] = mask[y, x] != 0
+        row[:edge], row[nx - edge :] = True, True
+    out[:edge], out[ny - edge :] = True, True
+    for y in range(ny):
+        row, some = mask[y], np.uint8(0)
+        for x in range(nx):
+            some |= row[x]
+        if not some & saturated:
+            continue
+        for x in range(nx):
+            if row[x] & saturated:
+                for j in range(max(y - reach, 0), min(y + reach, ny - 1) + 1):
+                    for i in range(max(x - reach, 0), min(x + reach, nx - 1) + 1):
+                        if (j - y) ** 2 + (i - x) ** 2 <= spread * spread:
+                            out[j, i] = True
 
 
 @njit(cache=True, nogil=True, fastmath=True, forceinline=True)

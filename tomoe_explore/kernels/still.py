@@ -24,7 +24,7 @@ def _at(image, x, y):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def drift_snr(film: Bytes, used: Bools, shifts: Floats, x: Doubles, y: Doubles, noise: tuple[float, float]) -> Doubles:
-    """Significance of a steady drift of each source: large where its light wanders from frame to frame.
+    """Significance and direction of a steady drift of each source, whose light wanders from frame to frame.
 
     Parameters
     ----------
@@ -40,16 +40,16 @@ def drift_snr(film: Bytes, used: Bools, shifts: Floats, x: Doubles, y: Doubles, 
 
     Returns
     -------
-    ndarray of float64, (m,)
-        ``sqrt(S_x^2 + S_y^2)`` with ``S = sum(t slope) / sqrt(var(slope) sum(t^2))``, t from the middle of the film:
-        the derivative of the likelihood for a motion from rest. Zero where a source lies at the edge.
+    ndarray of float64, (m, 2)
+        ``S = sum(t slope) / sqrt(var(slope) sum(t^2))`` along x and y, t from the middle of the film: the derivative of
+        the likelihood for a motion from rest. Zero where a source lies at the edge.
     """
-    n, ny, nx = film.shape
+    ny, nx = film.shape[1:]
     times = np.flatnonzero(used)
     t = times - times.mean()
     # neighbours two cells apart agree by exp(-4 / 4 width^2)
     scale = noise[0] * np.sqrt(2.0 * (1.0 - np.exp(-1.0 / noise[1] ** 2)) * (t**2).sum())
-    out = np.zeros(len(x))
+    out = np.zeros((len(x), 2))
     for k in range(len(x)):
         sum_x, sum_y, inside = 0.0, 0.0, True
         band = min(max(int(y[k]) // SHIFT_ROWS, 0), shifts.shape[1] - 1)
@@ -61,7 +61,9 @@ def drift_snr(film: Bytes, used: Bools, shifts: Floats, x: Doubles, y: Doubles, 
                 break
             sum_x += t[i] * (_at(film[f], px + 1, py) - _at(film[f], px - 1, py))
             sum_y += t[i] * (_at(film[f], px, py + 1) - _at(film[f], px, py - 1))
-        out[k] = np.sqrt(sum_x**2 + sum_y**2) / scale if inside else 0.0
+        if inside:
+            # light moves to where the slope falls with time
+            out[k, 0], out[k, 1] = sum_x / scale, sum_y / scale
     return out
 
 

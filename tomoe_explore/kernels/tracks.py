@@ -78,32 +78,12 @@ def _next_three(a, b, c, d, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _last_three(a, b, c, d, out, top):  # type: ignore[no-untyped-def]
-    """The same; and the largest of the columns so far."""
-    for x in range(len(out)):
-        u, v, w = np.int8(a[x] + b[x]), np.int8(a[x] + c[x]), np.int8(a[x] + d[x])
-        u = u if u > v else v
-        u = u if u > w else w
-        u = u if u > out[x] else out[x]
-        out[x] = u
-        top[x] = u if u > top[x] else top[x]
-
-
-@njit(cache=True, nogil=True)
-def _any_above(row, least, fold):  # type: ignore[no-untyped-def]
-    """Whether a row has a value above the least: halved until it is short, for LLVM knows no maximum of bytes."""
-    n = len(row)
-    h = (n + 1) // 2
-    for x in range(n - h):
-        fold[x] = row[x] if row[x] > row[x + h] else row[x + h]
-    if n % 2:
-        fold[h - 1] = row[h - 1]
-    while h > 32:
-        n = h
-        h = (n + 1) // 2
-        for x in range(n - h):
-            fold[x] = fold[x] if fold[x] > fold[x + h] else fold[x + h]
-    return bool((fold[:h] > least).any())
+def _any_above(row, least):  # type: ignore[no-untyped-def]
+    """Whether a row has a value above the least: the signs of the differences together."""
+    signs = np.int8(0)
+    for x in range(len(row)):
+        signs = np.int8(signs | np.int8(least - row[x]))
+    return signs < 0
 
 
 @njit(cache=True, nogil=True)
@@ -130,11 +110,9 @@ def search(film: Bytes, motions: NDArray[np.int64], limit_squared: float, least:
     """
     _, ny, wide = film.shape
     nx = wide - 2 * PAD
-    rows = BAND + 16
-    triples = np.zeros((6, rows, wide), np.int8)
-    halves = np.zeros((2, BAND + 4, wide), np.int8)
-    best, top, fold = np.empty((BAND, nx), np.int8), np.empty(nx, np.int8), np.empty(nx, np.int8)
-    low = np.empty(6, np.int64)
+    triples = np.zeros((6, BAND + 16, wide), np.int8)
+    halves, bright = np.zeros((2, BAND + 4, wide), np.int8), np.zeros((2, BAND + 4), np.bool_)
+    best, low = np.empty(nx, np.int8), np.empty(6, np.int64)
     n = 0
     for y0 in range(0, ny, BAND):
         for m in range(len(motions)):
@@ -146,9 +124,11 @@ def search(film: Bytes, motions: NDArray[np.int64], limit_squared: float, least:
                     if wx * wx + wy * wy > 9 * limit_squared:
                         continue
                     tops = _sum_halves(triples, low, (wx, wy), y0, halves)
-                    n = _search_halves(
-                        halves, tops, (wx, wy), (y0, min(y0 + BAND, ny)), (best, top, fold), least, hits, n
-                    )
+                    for h in range(2):
+                        for r in range(halves.shape[1]):
+                            bright[h, r] = _any_above(halves[h, r], np.int8(least // 2))
+                    band = y0, min(y0 + BAND, ny)
+                    n = _search_halves((halves, bright), tops, (wx, wy), band, best, least, hits, n)
                     if n == len(hits):
                         return n
     return n
@@ -209,34 +189,31 @@ def _sum_halves(triples, low, motion, y0, halves):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True)
-def _search_halves(halves, tops, motion, band, work, least, hits, n):  # type: ignore[no-untyped-def]
+def _search_halves(sums, tops, motion, band, best, least, hits, n):  # type: ignore[no-untyped-def]
+    """Sums of the two halves along nine motions; only of rows where either half has half of what is asked for."""
+    halves, bright = sums
     wx, wy = motion
-    best, top, fold = work
-    nx = len(top)
-    first, second = halves[0], halves[1]
-    top[:] = np.int8(-128)
+    nx = len(best)
     # the halves' middles are nine frames apart: 9 u = 3 w + (-1, 0, 1), shared out between them
     ax = (3 * wx + 1) // 2
     left, right = PAD - ax, PAD + 3 * wx - ax
     for y in range(band[0], band[1]):
-        row = best[y - band[0]]
+        some = False
         for jy in range(-1, 2):
             ay = (3 * wy + jy + 1) // 2
-            a, b = first[y - ay - tops[0], left:], second[y + 3 * wy + jy - ay - tops[1]]
-            if jy < 0:
-                _first_three(a, b[right - 1 :], b[right:], b[right + 1 :], row)
-            elif jy == 0:
-                _next_three(a, b[right - 1 :], b[right:], b[right + 1 :], row)
+            first, second = y - ay - tops[0], y + 3 * wy + jy - ay - tops[1]
+            if not (bright[0, first] or bright[1, second]):
+                continue
+            a, b = halves[0, first, left:], halves[1, second]
+            if some:
+                _next_three(a, b[right - 1 :], b[right:], b[right + 1 :], best)
             else:
-                _last_three(a, b[right - 1 :], b[right:], b[right + 1 :], row, top)
-    if not _any_above(top, np.int8(least), fold):
-        return n
-    for y in range(band[0], band[1]):
-        row = best[y - band[0]]
-        if not _any_above(row, np.int8(least), fold):
+                _first_three(a, b[right - 1 :], b[right:], b[right + 1 :], best)
+            some = True
+        if not some or not _any_above(best, np.int8(least)):
             continue
         for x in range(nx):
-            if row[x] > least:
+            if best[x] > least:
                 s, ux, uy = _which(halves, tops, motion, (x, y))
                 hits[n, 0], hits[n, 1], hits[n, 2], hits[n, 3], hits[n, 4] = s, x, y, ux, uy
                 n += 1

@@ -19,6 +19,7 @@ POINT_SNR = 4.5  #: of a point in one frame
 POINTS_A_FRAME = 200
 SUM_SNR = 5.3  #: of a sum on the coarse grid of tracks, whose best ones are then followed exactly
 STACK_RATE = 15.0  #: largest rate of the sums, arcsec/s; faster ones are linked only
+DRIFTS = (0.1, 0.25)  #: speeds that sources of the stack are followed from, cells a frame
 MAX_HITS = 60_000
 MAX_TRACKS = 1000  #: of one search that are followed
 MAX_CANDIDATES = 200
@@ -41,6 +42,11 @@ class _Search:
     correlation: float
     width: float
     rates: tuple[float, float]  # cells a frame
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return len(self.cells)
 
     def follow(self, track: Track) -> tuple[Track, float]:
         """The best track near one, and its score."""
@@ -87,11 +93,11 @@ def find_movers(
 
     Notes
     -----
-    *Linking*: maxima of single frames above `POINT_SNR` that lie on a line at one speed. *Shift and stack*: sums of
-    eighteen frames along all motions up to `STACK_RATE`. Either track is then moved to where most light is, each frame
-    between cells and its light clipped. The score is the lesser of two significances: of the light, and of its motion,
-    an unknown still image being profiled out, with `STILL_BONUS`. The better candidate takes the light that it shares
-    with another.
+    *Linking*: maxima of single frames above `POINT_SNR` that lie on a line at one speed. *Drift*: sources of the stack
+    whose light wanders. *Shift and stack*: sums of eighteen frames along all motions up to `STACK_RATE`. Each track is
+    then moved to where most light is, each frame between cells and its light clipped. The score is the greater of two
+    significances, of the light and of its motion (an unknown still image being profiled out), but at most that of the
+    motion and `STILL_BONUS`. The better candidate takes the light that it shares with another.
     """
     scale = frame_interval_s / PIXEL_SCALE / CELL
     low, high = rates[0] * scale, rates[1] * scale
@@ -101,10 +107,12 @@ def find_movers(
         if film.recorded[here].sum() < 4:
             continue
         part = _Search(
-            film.cells[here].copy(), film.recorded[here], film.shifts[here],
+            _copy(film.cells[here]), film.recorded[here], film.shifts[here],
             film.sigma, film.correlation, film.width, (low, high),
         )  # fmt: skip
+        middle = start + (part.n_frames - 1) / 2 - (len(film.cells) - 1) / 2
         one = _linked(part, keep)
+        one += _drifting(part, film.drifting, middle, keep)
         one += _summed(part, min(high, STACK_RATE * scale), keep, MAX_CANDIDATES - len(one))
         found += [(score, start, track) for score, track in one]
     found.sort(key=lambda candidate: -candidate[0])
@@ -117,6 +125,22 @@ def _linked(part: _Search, keep: float) -> list[tuple[float, Track]]:
     frame, x, y, _ = frame_points(part.cells, int(POINT_SNR * part.sigma), POINTS_A_FRAME)
     links = link((frame, x, y), n, part.rates[1], max(5, n // 3), MAX_CANDIDATES)
     return _accepted(part, [(x, y, ux, uy) for _, x, y, ux, uy in links.tolist()], keep, MAX_CANDIDATES)
+
+
+def _drifting(part: _Search, sources: Doubles, later: float, keep: float) -> list[tuple[float, Track]]:
+    """What the stack shows and what wanders, in a part of the film whose middle is so many frames after the film's."""
+    starts = [
+        (x + ux * speed * later, y + uy * speed * later, ux * speed, uy * speed)
+        for x, y, ux, uy in sources.tolist() for speed in DRIFTS
+    ]  # fmt: skip
+    return _accepted(part, starts, keep, MAX_CANDIDATES)
+
+
+def _copy(cells: NDArray[np.int8]) -> NDArray[np.int8]:
+    """The cells in memory of their own, to be written to."""
+    own = memory.empty(cells.shape, np.int8)
+    own[:] = cells
+    return own
 
 
 def _summed(part: _Search, fastest: float, keep: float, limit: int) -> list[tuple[float, Track]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ class ResidualFilm:
         Sky and faint stars, ADU flat-fielded: what was subtracted where no star is ``shining``.
     shining, blocked : ndarray of bool, (NY, NX)
         Pixels of bright stars, of which the mean frame was subtracted; those that have no weight.
+    drifting : ndarray of float64, (k, 4)
+        Sources of the stack that no catalog has and that do not stand still: x and y at the middle of the film, cells,
+        and the direction of their drift.
     """
 
     cells: NDArray[np.int8]
@@ -43,6 +46,7 @@ class ResidualFilm:
     reference: Floats
     shining: Bools
     blocked: Bools
+    drifting: Doubles = field(default_factory=lambda: np.zeros((0, 4)))
 
     @property
     def correlation(self) -> float:

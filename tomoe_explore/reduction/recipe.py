@@ -25,7 +25,7 @@ from tomoe_explore.reduction.detect import detect, seeing
 from tomoe_explore.reduction.epoch import check_epoch
 from tomoe_explore.reduction.frames import check_frames, fill_holes, recorded_frames, stand_in
 from tomoe_explore.reduction.mover_fit import fit_movers
-from tomoe_explore.reduction.movers import find_movers
+from tomoe_explore.reduction.movers import KEEP_SCORE, find_movers
 from tomoe_explore.reduction.moving import ResidualFilm
 from tomoe_explore.reduction.moving_tables import movers_tables
 from tomoe_explore.reduction.neighbours import blended, find_pairs, spilled_light, starlight
@@ -74,6 +74,8 @@ class Parameters:
         How far the header's pointing may be off.
     mover_rates : (float, float)
         Rates sought, arcsec/s.
+    mover_score : float
+        Least score of a mover that is kept; see `tomoe_explore.reduction.movers`.
     deep_streaks : bool
         Whether to seek fainter trails that are longer than 300 px; twice the time.
 
@@ -89,6 +91,7 @@ class Parameters:
     pointing_error_arcmin: float = 6.0
     rotation_error_deg: float = 1.2
     mover_rates: tuple[float, float] = (0.3, 100.0)
+    mover_score: float = KEEP_SCORE
     deep_streaks: bool = False
 
     @classmethod
@@ -142,7 +145,7 @@ def reduce_film(
     mask_streaks(moving, streaks, stack.fwhm_px)
     crossed = crossing_flags(streaks, measured.targets.x, measured.targets.y, stack.aperture_px, film.n_frames)
     measured = replace(measured, flags=measured.flags | crossed)
-    found = find_movers(moving, film.exposure.frame_interval_s, rates=p.mover_rates)
+    found = find_movers(moving, film.exposure.frame_interval_s, rates=p.mover_rates, keep=p.mover_score)
     fitted = fit_movers(prepared, measured.frames, moving, found, zero)
     movers, mover_detections = movers_tables(film.exposure, reduction_id, wcs, fitted, zero.njy)
     products = {

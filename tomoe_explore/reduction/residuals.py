@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from tomoe_explore.data import SATURATED_PIXEL, Refcat
 from tomoe_explore.kernels.blobs import paint
 from tomoe_explore.kernels.matching import nearest
 from tomoe_explore.kernels.moffat import Psf, add_images, moffat, reaches
-from tomoe_explore.kernels.residual_film import half_kernel, residual_film
+from tomoe_explore.kernels.residual_film import blocked_pixels, half_kernel, residual_film
 from tomoe_explore.kernels.still import SHIFT_ROWS, drift_snr, take_off
 from tomoe_explore.reduction.moving import CELL, ResidualFilm, to_cells
 from tomoe_explore.reduction.values import Bools, Doubles, Floats, FrameSeries, Prepared, Zeropoint
@@ -94,8 +94,7 @@ def residuals(prepared: Prepared, frames: FrameSeries, stars: Refcat, zero: Zero
     shifts = np.stack([changes[1], changes[2]], axis=2)[:, SHIFT_ROWS // 2 :: SHIFT_ROWS] / np.float32(CELL)
     sigma = _sigma(cells[prepared.recorded], shining)
     made = ResidualFilm(cells, prepared.recorded, sigma, width, shifts, background, shining, blocked)
-    _settle(made, unknown)
-    return made
+    return replace(made, drifting=_settle(made, unknown))
 
 
 def _sources(prepared: Prepared, stars: Refcat, zero: Zeropoint) -> tuple[_Stars, _Stars, Psf]:
@@ -139,13 +138,8 @@ def _reference(prepared: Prepared, known: _Stars, psf: Psf) -> tuple[Floats, Boo
 
 def _blocked(prepared: Prepared) -> Bools:
     """Bad pixels, saturated ones with those about them, and the edges, where stars are that nothing detects."""
-    mask = prepared.stack.mask
-    blocked = memory.empty(mask.shape, np.bool_)
-    np.greater(mask, 0, out=blocked)
-    y, x = np.nonzero(mask & SATURATED_PIXEL)
-    paint(blocked, x.astype(np.float64), y.astype(np.float64), np.full(len(x), SPREAD_PX))
-    blocked[:EDGE_PX] = blocked[-EDGE_PX:] = True
-    blocked[:, :EDGE_PX] = blocked[:, -EDGE_PX:] = True
+    blocked = memory.empty((NY, NX), np.bool_)
+    blocked_pixels(prepared.stack.mask, SATURATED_PIXEL, SPREAD_PX, EDGE_PX, blocked)
     return blocked
 
 
@@ -167,9 +161,12 @@ def _sigma(cells: NDArray[np.int8], shining: Bools) -> float:
     return float(np.sqrt(np.mean(np.clip(values, -CLIP, CLIP) ** 2)))
 
 
-def _settle(film: ResidualFilm, unknown: _Stars) -> None:
-    """Take off the unknown sources that stand still, in place."""
+def _settle(film: ResidualFilm, unknown: _Stars) -> Doubles:
+    """Take off the unknown sources that stand still, in place; the others, and where they drift to."""
     x, y = to_cells(unknown.x), to_cells(unknown.y)
     drift = drift_snr(film.cells, film.recorded, film.shifts, x, y, (film.sigma, film.width))
-    still = drift < DRIFT_SNR
+    size = np.hypot(drift[:, 0], drift[:, 1])
+    still = size < DRIFT_SNR
     take_off(film.cells, film.recorded, x[still], y[still], unknown.reach[still] / CELL + 1)
+    moving = ~still
+    return np.column_stack([x[moving], y[moving], drift[moving] / size[moving, None]])
