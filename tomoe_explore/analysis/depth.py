@@ -52,8 +52,8 @@ def mover_limit(stack: CCDData, snr: ArrayLike = 2.0, rate: float = 0.0) -> NDAr
     Examples
     --------
     >>> stack = archive.read_stack(archive.search(product="stack")["product_id"].iloc[0])
-    >>> slow, fast = mover_limit(stack, 2.0), mover_limit(stack, 2.0, rate=10.0)
-    >>> bool(19.0 < slow < 21.5), bool(0.2 < slow - fast < 1.0)
+    >>> slow, fast = mover_limit(stack, 2.0), mover_limit(stack, 2.0, rate=20.0)
+    >>> bool(18.0 < slow < 20.0), bool(slow - fast > 0.1)
     (True, True)
     """
     wanted = np.asarray(snr, float)
