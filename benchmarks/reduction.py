@@ -94,7 +94,7 @@ def main() -> None:
         rounds=size.rounds, quick=options.quick,
         stars="Gaia and synthetic" if data else "synthetic only: no ../shared/data/stars beside the repository",
         faintest_star=FAINTEST, seconds=round(time.perf_counter() - started), seeing_arcsec=list(size.seeings),
-        movers_timed="the film of residuals, the searches for movers and streaks, fits and cutouts, inside the same runs",
+        movers_timed="the film of residuals, searches for movers and streaks, fits, cutouts, inside the same runs",
         peers="same targets and aperture; all share one matching of stars, for none of the packages has one",
     )  # fmt: skip
     figures, yardstick = figures_of(results)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tomoe_explore import raw
@@ -104,12 +105,23 @@ def test_rows_of_the_table_are_read(part) -> None:
 
 # --- review --------------------------------------------------------------------------------------
 def test_a_person_is_shown_what_is_sure_or_goes_on(part) -> None:
-    first = make_candidates(part, {"mover": 1}, {"mover": 5}, {"mover": 6, "false_alarm": 1e-5}, {"mover": 8})
-    second = make_candidates(
-        part, {"mover": 1, "seconds": 9.5, "east": 1.0}, {"mover": 5, "seconds": 9.5, "north": 30.0},
-        {"mover": 8, "seconds": 9.5, "angle": 0.0},
-    )  # fmt: skip
-    shown = part("mover_review").reviewed([first, second, make_candidates(part)])
+    from tomoe_explore import schema
+
+    def movers(exposure_id: int, *rows: tuple[float, float, float, float]) -> pa.Table:
+        """Rows of ra, dec, position angle and score, 9.5 s an exposure, all at 3 arcsec/s."""
+        n, columns = len(rows), dict(zip(("ra", "dec", "position_angle", "score"), np.array(rows).T, strict=True))
+        given = {name: np.ones(n) for name in schema.TABLES["movers"].names if name not in ("known_as", "false_alarm")}
+        given |= {name: np.arange(n) for name in ("detector_id", "reduction_id", "n_frames")} | columns
+        given |= {"flags": np.zeros(n, int), "mover_id": 100 * exposure_id + np.arange(n)}
+        given |= {"exposure_id": np.full(n, exposure_id), "mjd": np.full(n, 59000.0 + exposure_id * 9.5 / 86400)}
+        given |= {"ra_err": np.full(n, 0.2), "dec_err": np.full(n, 0.2), "ra_dec_corr": np.zeros(n)}
+        given |= {"rate": np.full(n, 3.0), "rate_err": np.full(n, 0.05), "position_angle_err": np.ones(n)}
+        return schema.conform("movers", given)
+
+    step = 3.0 * 9.5 / 3600
+    first = movers(1, (10.0, 0.0, 90.0, 7.0), (10.1, 0.0, 90.0, 7.0), (10.2, 0.0, 90.0, 99.0), (10.3, 0.0, 90.0, 7.0))
+    second = movers(2, (10.0 + step, 0.0, 90.0, 7.0), (10.1, 0.01, 90.0, 7.0), (10.3 + step, 0.0, 0.0, 7.0))
+    shown = part("mover_review").reviewed([first, second, first.slice(0, 0)])
     assert [s.tolist() for s in shown] == [[True, False, True, False], [True, False, False], []]
 
 
@@ -263,7 +275,7 @@ def make_run(part, *, floor: float, peer_floor: float, false: int):
             return match.Judged(snr, rate, score, chi2, error, int(len(snr) > 0), alarms)
 
         film = part("tracee_peer").PointFilm("sparse", None, {}, MJD, None)
-        rows.append(work.FilmFound(night, judged(floor), judged(floor), len(alarms), snr >= floor, film))
+        rows.append(work.FilmFound(night, judged(floor), judged(floor), len(alarms), 0, snr >= floor, film))
         peer.append(judged(peer_floor))
     cost = work.Cost("sparse", 81, {"readinto": np.ones(3), "empty": np.array([2.0, 3.0, 9.0]), "movers": np.ones(3)})
     return figures.Measured(rows, peer, part("tracee_peer").Setting(), 0.5, [cost])

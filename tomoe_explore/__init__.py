@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tomoe_explore.analysis.link import link
     from tomoe_explore.analysis.periodogram import periodogram
     from tomoe_explore.analysis.review import review_candidates
+    from tomoe_explore.analysis.streaks import join_streaks
     from tomoe_explore.archive import Archive, open_archive
     from tomoe_explore.operations.consolidate import consolidate
     from tomoe_explore.operations.job import submit
@@ -42,6 +43,7 @@ __all__ = [
     "find_known",
     "job",
     "jobs",
+    "join_streaks",
     "link",
     "make_masters",
     "mover_completeness",
@@ -66,6 +68,7 @@ _HOME = {
     "find_known": "operations.known",
     "job": "operations.job_list",
     "jobs": "operations.job_list",
+    "join_streaks": "analysis.streaks",
     "link": "analysis.link",
     "make_masters": "operations.reduce",
     "mover_completeness": "analysis.completeness",

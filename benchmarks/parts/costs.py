@@ -35,7 +35,7 @@ OURS_ALONE = (
         "find_pairs", "_neighbours", "transparency", "twinkling",
     )),
     *(f"tomoe_explore.reduction.tables:{name}" for name in (
-        "photometry_table", "sources_table", "frames_table", "movers_tables",
+        "photometry_table", "sources_table", "frames_table",
     )),
 )  # fmt: skip
 COMPRESSION = ("tomoe_explore.archive.stage:write_stack",)

@@ -193,9 +193,13 @@ def _review(films: Sequence[FilmFound]) -> dict[str, Number]:
     same = [f for f in films if f.night.kind == "same"]
     seen = {f"review_completeness_{s:g}": _mean([f.shown[f.kept.snr == s] for f in same]) for s in CLASSES}
     most = chi_square.ppf(0.9, 2 * (shown + 1)) / 2  # a Poisson mean that gives more in nine cases of ten
+    linked = sum(f.linked_false for f in films)
+    false, loose = (sum(len(j.false) for j in some) for some in ([f.kept for f in films], [f.loose for f in films]))
     return {
         "false_review_per_night": shown / n * FILMS_A_NIGHT,
         "false_review_per_night_below": float(most) / n * FILMS_A_NIGHT,
+        "false_linked_per_night_loose": linked / n * FILMS_A_NIGHT,
+        "false_linked_per_night": linked / n * FILMS_A_NIGHT * (false / loose) ** 2 if loose else None,
         "review_films": float(n), **seen,
     }  # fmt: skip
 

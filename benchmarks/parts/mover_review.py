@@ -1,46 +1,30 @@
-"""Which candidates a person would be shown: those that are sure alone, and those that go on in another exposure."""
+"""Which candidates a person would be shown: as `tomoe_explore.analysis.review` says."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from parts.mover_match import VELOCITY_PART, VELOCITY_PX_S, Array, Candidates, offset_arcsec
-from tomoe_explore.camera import PIXEL_SCALE
-
-ALONE = 5e-4  #: expected false candidates a film at which one is shown that no other exposure has: 38 a night
+from tomoe_explore.analysis.review import REVIEW_SCORE, to_review
 
 
-def reviewed(exposures: Sequence[Candidates]) -> list[NDArray[np.bool_]]:
-    """Which candidates of each exposure are shown.
+def reviewed(exposures: Sequence[pa.Table], *, score: float = REVIEW_SCORE) -> list[NDArray[np.bool_]]:
+    """Which rows of the table ``movers`` of each exposure are shown.
 
     Parameters
     ----------
-    exposures : sequence of Candidates
+    exposures : sequence of pyarrow.Table
         Of one detector and field, one after the other.
+    score : float
+        From which one is shown that was seen in one exposure only.
     """
-    shown = [found.false_alarm <= ALONE for found in exposures]
-    for a, one in enumerate(exposures):
-        for b in range(a + 1, len(exposures)):
-            both = _linked(one, exposures[b])
-            shown[a] |= both.any(axis=1)
-            shown[b] |= both.any(axis=0)
-    return shown
-
-
-def _linked(one: Candidates, other: Candidates) -> NDArray[np.bool_]:
-    """Which two are one object: the way from one to the other agrees with the velocity of both, ``(k, m)``."""
-    linked = np.zeros((len(one), len(other)), bool)
-    for k in range(len(one)):
-        seconds = (other.mjd - one.mjd[k]) * 86_400.0
-        way = offset_arcsec(other.ra, other.dec, one.ra[k], one.dec[k]) / seconds[:, None]
-        linked[k] = _agree(way, one.velocity[k]) & _agree(way, other.velocity)
-    return linked
-
-
-def _agree(way: Array, velocity: Array) -> NDArray[np.bool_]:
-    speed = np.hypot(way[..., 0], way[..., 1])
-    slip = np.hypot(*np.moveaxis(way - velocity, -1, 0))
-    return np.asarray(slip <= np.maximum(VELOCITY_PART * speed, VELOCITY_PX_S * PIXEL_SCALE))
+    if not exposures:
+        return []
+    together = pa.concat_tables(exposures)
+    # a key that tells rows apart whatever their order, for linking may change it
+    table = together.to_pandas().assign(row=np.arange(together.num_rows))
+    shown = to_review(table, score=score).set_index("row")["review"].sort_index().to_numpy(bool)
+    return np.split(shown, np.cumsum([t.num_rows for t in exposures])[:-1])

@@ -36,8 +36,9 @@ class FilmFound:
     night : MoverNight
     kept, loose : Judged
         What the search gives, and what it gives with loose thresholds.
-    shown_false : int
-        False candidates among those that a person would be shown.
+    shown_false, linked_false : int
+        False candidates among those that a person would be shown; among those that are linked across exposures when
+        thresholds are loose.
     shown : ndarray of bool
         Whether each mover that counts is met by one that is shown.
     film : PointFilm
@@ -48,6 +49,7 @@ class FilmFound:
     kept: Judged
     loose: Judged
     shown_false: int
+    linked_false: int
     shown: Array
     film: PointFilm
 
@@ -89,24 +91,26 @@ def work_on(night: MoverNight, scratch: Path) -> list[FilmFound]:
             except Exception as error:  # whatever it is, a film is lost, and not an hour's work
                 kind = error.kind if isinstance(error, TomoeError) else f"unexpected {type(error).__name__}"
                 print(f"{night.night.name}, {path.name}: {kind}: {error}", file=sys.stderr)
-    shown = reviewed([found for found, _, _ in parts])
+    shown = reviewed([movers for movers, _, _ in parts])
+    linked = reviewed([loose for _, loose, _ in parts], score=np.inf)
     done = []
-    for (found, loose, film), show in zip(parts, shown, strict=True):
-        kept, seen = judge(found, film.truth), judge(found[show], film.truth)
-        done.append(FilmFound(night, kept, judge(loose, film.truth), len(seen.false), np.isfinite(seen.score), film))
+    for (movers, loose, film), show, chained in zip(parts, shown, linked, strict=True):
+        found, more = Candidates.of_table(movers), Candidates.of_table(loose)
+        kept, seen, all_linked = (judge(c, film.truth) for c in (found, found[show], more[chained]))
+        n_false = len(seen.false), len(all_linked.false)
+        done.append(FilmFound(night, kept, judge(more, film.truth), *n_false, np.isfinite(seen.score), film))
     return done
 
 
-def _search(film: Film, c: Calibrated, table: pa.Table, night: MoverNight) -> tuple[Candidates, Candidates, PointFilm]:
+def _search(film: Film, c: Calibrated, table: pa.Table, night: MoverNight) -> tuple[pa.Table, pa.Table, PointFilm]:
     truth = mover_truth(c.night, table, film.exposure.exposure_id)
     points: list[Points] = []
     with points_noted(points):
         reduction = searched(film, c)
-    found = loose = Candidates.of_table(reduction.tables["movers"])
-    if LOOSE:
-        loose = Candidates.of_table(searched(film, c, **LOOSE).tables["movers"])
+    movers = reduction.tables["movers"]
+    loose = searched(film, c, **LOOSE).tables["movers"] if LOOSE else movers
     header = dict(reduction.stack.wcs_header)
-    return found, loose, PointFilm(night.night.field, points[0], header, film.exposure.mjd_start, truth)
+    return movers, loose, PointFilm(night.night.field, points[0], header, film.exposure.mjd_start, truth)
 
 
 def timed(night: MoverNight, scratch: Path, rounds: int) -> Cost:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tomoe_explore.archive import Archive
 
 #: A mover seen in one exposure only is reviewed from this ``score`` on: fewer than 0.001 such a film are false.
-REVIEW_SCORE = 25.0
+REVIEW_SCORE = 15.0
 
 
 def review_candidates(archive: Archive, *, night: str, score: float = REVIEW_SCORE) -> pd.DataFrame:
@@ -52,20 +52,26 @@ def review_candidates(archive: Archive, *, night: str, score: float = REVIEW_SCO
     movers = to_pandas(archive.table("movers", night=night, limit=None))
     exposures = archive.table("exposures", night=night, columns=["exposure_id", "night"]).to_pandas()
     movers["night"] = movers["exposure_id"].map(exposures.set_index("exposure_id")["night"]).astype("string")
-    found = [_linked(of_night) for _, of_night in movers.groupby("night", sort=True)] or [_linked(movers)]
-    table = pd.concat(found, ignore_index=True)
-    flags, linked = table["flags"].to_numpy(), table["n_exposures"].to_numpy() > 1
-    alone = (table["score"].to_numpy() >= score) & (flags & Flag.TOO_MANY == 0)
-    table["review"] = (linked | alone) & (flags & Flag.GLINT == 0)
+    found = [to_review(one, score=score) for _, one in movers.groupby("night", sort=True)]
+    table = pd.concat(found or [to_review(movers, score=score)], ignore_index=True)
     order = ["review", "n_exposures", "score"]
     return table.sort_values(order, ascending=False, kind="stable", ignore_index=True)
 
 
-def _linked(movers: pd.DataFrame) -> pd.DataFrame:
-    """With the tracklet of each, and in how many exposures that is."""
+def to_review(movers: pd.DataFrame, *, score: float = REVIEW_SCORE) -> pd.DataFrame:
+    """Rows of ``movers`` of one night with ``tracklet_id``, ``n_exposures`` and ``review``: see `review_candidates`.
+
+    Examples
+    --------
+    >>> from tomoe_explore import schema
+    >>> to_review(schema.empty("movers").to_pandas())["review"].tolist()
+    []
+    """
     table = link(movers).detections
     if not len(table):
-        return table.assign(n_exposures=np.zeros(0, np.int64))
+        return table.assign(n_exposures=np.zeros(0, np.int64), review=np.zeros(0, bool))
     together = table.groupby("tracklet_id")["exposure_id"].nunique()
     n_exposures = table["tracklet_id"].map(together).astype("Int64").fillna(1).to_numpy(np.int64)
-    return table.assign(n_exposures=n_exposures)
+    flags = table["flags"].to_numpy()
+    alone = (table["score"].to_numpy() >= score) & (flags & Flag.TOO_MANY == 0)
+    return table.assign(n_exposures=n_exposures, review=((n_exposures > 1) | alone) & (flags & Flag.GLINT == 0))

@@ -44,8 +44,7 @@ def residual_film(
     images: tuple[Floats, Floats, Floats, Floats, NDArray[np.bool_], NDArray[np.bool_]],
     noise: tuple[float, float, float, float],
     changes: tuple[Floats, Floats, Floats, Floats],
-    kernel: Floats,
-    out: NDArray[np.int8],
+    made: tuple[Floats, NDArray[np.int8]],
 ) -> None:
     """Frames less their reference over their noise, binned, smoothed, as int8.
 
@@ -62,16 +61,16 @@ def residual_film(
     changes : (sky, dx, dy, light)
         ``(n, ny // 2)``: sky of each frame above the mean, ADU; shift of its images, px; light of its stars over
         that in the mean.
-    kernel : ndarray of float32, (5,)
-        From `half_kernel`.
-    out : ndarray of int8, (n, ny // 2, nx // 2)
-        Written: `UNITS` a standard deviation of sky, at most ``FULL``.
+    made : (kernel, out)
+        ``(5,)`` float32, from `half_kernel`; ``(n, ny // 2, nx // 2)`` int8, written: `UNITS` a standard deviation of
+        sky, at most ``FULL``.
 
     Notes
     -----
     ``r = (frame - reference - sky flat + dx dS/dx + dy dS/dy - (light - 1) S) / sigma`` with the stars ``S`` and
     ``sigma^2 = light / gain + read_noise^2 + var_shift |grad S|^2 + var_light S^2``.
     """
+    kernel, out = made
     n, ny, nx = out.shape
     ring = np.zeros((n, 9, nx), np.float32)
     rows = np.empty((2, 6, nx * BIN), np.float32)

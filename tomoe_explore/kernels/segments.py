@@ -129,9 +129,10 @@ def _best(p, h, thresholds, sign, best):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _pick(best, p, h, thresholds, sign, found, k):  # type: ignore[no-untyped-def]
-    """Note the local maxima of a band: column, slope and sum above the threshold; returns how many are noted now."""
-    n = len(best)
+def _pick(best, halves, thresholds, sign, found):  # type: ignore[no-untyped-def]
+    """Note the local maxima of a band: column, slope and sum above the threshold; returns how many."""
+    p, h = halves
+    n, k = len(best), 0
     top = np.int8(-128)
     for x in range(n):
         top = max(top, best[x])
@@ -178,7 +179,7 @@ def _along(cells, thresholds, kind, found, swapped):  # type: ignore[no-untyped-
     rows = np.zeros((HALF, width), np.int8)
     one, two, three = np.zeros_like(rows), np.zeros_like(rows), np.zeros_like(rows)
     halves = np.zeros((2, 2, HALF, width), np.int8)
-    longer = np.zeros((2, 4, 2 * HALF, width), np.int8)
+    longer = np.zeros((2, 4, 2 * HALF, width if deep else 0), np.int8)
     best = np.empty(width - 2 * _PAD, np.int8)
     picked = np.empty((len(found), 3), np.int64)
     length = 2 * CELLS if deep else CELLS
@@ -206,7 +207,7 @@ def _along(cells, thresholds, kind, found, swapped):  # type: ignore[no-untyped-
                     continue
                 p, h, begin = longer[lean, (band + 2) % 4], q, band - 3
             _best(p, h, thresholds, sign, best)
-            n = _pick(best, p, h, thresholds, sign, picked[k:], 0)
+            n = _pick(best, (p, h), thresholds, sign, picked[k:])
             for i in range(n):
                 x = picked[k + i, 0] - (_OUTSIDE if sign > 0 else 0)
                 y, x2 = begin * HALF, x + sign * picked[k + i, 1]
@@ -234,7 +235,11 @@ def turn(cells: NDArray[np.int8], out: NDArray[np.int8]) -> None:
 
 @njit(cache=True, nogil=True)
 def find_segments(
-    cells: NDArray[np.int8], thresholds: NDArray[np.int64], kind: tuple[bool, bool], found: NDArray[np.int16]
+    cells: NDArray[np.int8],
+    turned: NDArray[np.int8],
+    thresholds: NDArray[np.int64],
+    kind: tuple[bool, bool],
+    found: NDArray[np.int16],
 ) -> int:
     """Segments of one frame that are brighter than noise.
 
@@ -242,6 +247,8 @@ def find_segments(
     ----------
     cells : ndarray of int8, (ny, nx)
         Residuals in units of half the noise.
+    turned : ndarray of int8, (nx, ny)
+        Memory to work in: the first touch of fresh memory would cost as much as a tenth of the search.
     thresholds : ndarray of int64, (32,) or (64,)
         For the sum of a segment, by its slope (how many cells it goes across); at most `MAX_THRESHOLD`.
     kind : (deep, coarse)
@@ -255,7 +262,6 @@ def find_segments(
     int
         Number of segments; no more than ``found`` holds.
     """
-    turned = np.empty((cells.shape[1], cells.shape[0]), np.int8)
     turn(cells, turned)
     k = _along(cells, thresholds, kind, found, False)
     return k + _along(turned, thresholds, kind, found[k:], True)

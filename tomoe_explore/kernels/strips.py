@@ -1,4 +1,4 @@
-"""Pixels about a line in one raw frame, and sums over them that fit a trail: its line, its profiles along and across."""
+"""Pixels about a line in one raw frame, and sums over them that fit a trail: its line and its profiles."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def strip(
     steep = abs(uy) > abs(ux)
     ends = (py + first * uy, py + last * uy) if steep else (px + first * ux, px + last * ux)
     low, high = max(int(min(ends[0], ends[1])), 0), min(int(max(ends[0], ends[1])) + 2, ny if steep else nx)
-    half = int(math.ceil(reach / max(abs(ux), abs(uy))))
+    half = math.ceil(reach / max(abs(ux), abs(uy)))
     out = np.empty((4, max(high - low, 0) * (2 * half + 1)), np.float32)
     k = 0
     for main in range(low, high):
-        middle = int(round(px + (main - py) * ux / uy if steep else py + (main - px) * uy / ux))
+        middle = round(px + (main - py) * ux / uy if steep else py + (main - px) * uy / ux)
         for other in range(max(middle - half, 0), min(middle + half + 1, nx if steep else ny)):
             x, y = (other, main) if steep else (main, other)
             if mask[y, x]:
@@ -159,7 +159,7 @@ def ridge(
     n = int(limits[1] - limits[0]) + 2
     light, weight = np.zeros(n), np.zeros(n)
     for k in range(pixels.shape[1]):
-        at = int(round(pixels[0, k] - limits[0]))
+        at = round(pixels[0, k] - limits[0])
         place = abs(_across(pixels[1, k], pixels[0, k], off)) / STEP
         i = int(place)
         if at < 0 or at >= n or i + 1 >= len(shape):
@@ -181,7 +181,7 @@ def profile_across(
     light, weight = np.zeros(2 * half + 1), np.zeros(2 * half + 1)
     for k in range(pixels.shape[1]):
         along = pixels[0, k]
-        at = int(round(_across(pixels[1, k], along, off) * BINS_PX)) + half
+        at = round(_across(pixels[1, k], along, off) * BINS_PX) + half
         if along < span[0] or along > span[1] or at < 0 or at > 2 * half:
             continue
         light[at] += pixels[2, k] / pixels[3, k]
@@ -192,7 +192,7 @@ def profile_across(
 
 @njit(cache=True, nogil=True)
 def end_chi2(along: Doubles, light: Doubles, weight: Doubles, grid: Doubles, step: tuple[float, float]) -> Doubles:
-    """Chi-square of a ridge that begins at each place of a grid; ``step`` is its brightness and its blur (sigma, px)."""
+    """Chi-square of a ridge that begins at each place of a grid; ``step`` is its brightness and blur (sigma, px)."""
     level, blur = step
     chi2 = np.zeros(len(grid))
     for g in range(len(grid)):

@@ -19,7 +19,7 @@ _SAMPLES = 160  #: of a line while its direction is sought
 def _at(cells, x, y):  # type: ignore[no-untyped-def]
     """Value between cells, linearly; 0 outside."""
     ny, nx = cells.shape
-    i, j = int(math.floor(x)), int(math.floor(y))
+    i, j = math.floor(x), math.floor(y)
     if i < 0 or j < 0 or i >= nx - 1 or j >= ny - 1:
         return 0.0
     u, v = x - i, y - j
@@ -83,7 +83,7 @@ def _inside(cells, line, ahead):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _profile(cells, line):  # type: ignore[no-untyped-def]
     x1, y1, x2, y2 = line
-    n = int(round(max(abs(x2 - x1), abs(y2 - y1)))) + 1
+    n = round(max(abs(x2 - x1), abs(y2 - y1))) + 1
     values = np.empty(n)
     for k in range(n):
         part = k / max(n - 1, 1)
@@ -93,7 +93,7 @@ def _profile(cells, line):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _ends(profile, level, middle):  # type: ignore[no-untyped-def]
-    """Most likely ends of a trail of some brightness on a profile: where the sum of (profile - level / 2) is largest."""
+    """Most likely ends of a trail of some brightness: where the sum of (profile - level / 2) is largest."""
     first, last = middle, middle
     total, top = 0.0, 0.0
     for k in range(middle, -1, -1):
@@ -123,7 +123,7 @@ def _grown(cells, line):  # type: ignore[no-untyped-def]
             break
         longer, before = _inside(cells, (x1, y1, x2, y2), max(16.0, 0.5 * length))
         profile = _profile(cells, longer)
-        core = int(round(before)), min(int(round(before + length)) + 1, len(profile))
+        core = round(before), min(round(before + length) + 1, len(profile))
         level = max(profile[core[0] : core[1]].mean(), 0.5)
         first, last = _ends(profile, level, (core[0] + core[1]) // 2)
         n = len(profile) - 1
@@ -141,14 +141,19 @@ def _grown(cells, line):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _significance(cells, line, noise):  # type: ignore[no-untyped-def]
-    """Signal over noise of a line, and of its three fainter quarters: a star or two make only one bright."""
+    """Signal over noise of a line, of its three fainter quarters and of its two faintest.
+
+    A star makes only one quarter bright, two make no more than two.
+    """
     profile = _profile(cells, line)
     n = len(profile)
-    total, top = profile.sum(), -1e9
+    parts = np.empty(4)
     for quarter in range(4):
-        part = profile[quarter * n // 4 : (quarter + 1) * n // 4].sum()
-        top = max(top, part)
-    return total / (noise * math.sqrt(n)), (total - top) / (noise * math.sqrt(0.75 * n))
+        parts[quarter] = profile[quarter * n // 4 : (quarter + 1) * n // 4].sum()
+    parts.sort()
+    unit = noise * math.sqrt(0.25 * n)
+    three = (parts[0] + parts[1] + parts[2]) / unit / math.sqrt(3.0)
+    return parts.sum() / unit / 2.0, three, (parts[0] + parts[1]) / unit / math.sqrt(2.0)
 
 
 @njit(cache=True, nogil=True)
@@ -188,7 +193,7 @@ def erase(cells: NDArray[np.int8], line: tuple[float, float, float, float], half
     first, last = (min(y1, y2), max(y1, y2)) if steep else (min(x1, x2), max(x1, x2))
     for k in range(max(int(first - half_width), 0), min(int(last + half_width) + 2, ny if steep else nx)):
         middle = x1 + (k - y1) * ux / uy if steep else y1 + (k - x1) * uy / ux
-        low, high = int(math.ceil(middle - slant)), int(math.floor(middle + slant)) + 1
+        low, high = math.ceil(middle - slant), math.floor(middle + slant) + 1
         for other in range(max(low, 0), min(high, nx if steep else ny)):
             x, y = (other, k) if steep else (k, other)
             along = (x - x1) * ux + (y - y1) * uy
@@ -235,8 +240,8 @@ def trace(
         if max(dx, dy) < MIN_CELLS:
             continue
         slope = min(int(32 * min(dx, dy) / max(dx, dy)), 31)
-        whole, part = _significance(cells, line, noise[slope])
-        if whole < snr or part < 0.5 * snr:
+        whole, three, two = _significance(cells, line, noise[slope])
+        if whole < snr or three < 0.6 * snr or two < 0.4 * snr:
             continue
         if m == limit:
             return out, True

@@ -225,23 +225,21 @@ def measure_frames(
 
 
 @njit(cache=True, nogil=True)
-def fit_line(t: Doubles, place: Doubles, error: Doubles, floor: float) -> tuple[float, float, float, float, float]:
+def fit_line(t: Doubles, place: Doubles, error: Doubles) -> tuple[float, float, float, float, float]:
     """Straight line through places: at the mean time ``(t0, x0, speed, err of x0, err of speed)``, weighted.
 
     Parameters
     ----------
     t, place, error : ndarray of float64, (n,)
         Infinite errors have no weight.
-    floor : float
-        Added to each error in quadrature.
     """
     s, st, stt, sx, stx = 0.0, 0.0, 0.0, 0.0, 0.0
     for f in range(len(t)):
-        k = 1.0 / (error[f] ** 2 + floor**2)
+        k = 1.0 / error[f] ** 2
         s, st, sx = s + k, st + k * t[f], sx + k * place[f]
     t0, x0 = st / s, sx / s
     for f in range(len(t)):
-        k = 1.0 / (error[f] ** 2 + floor**2)
+        k = 1.0 / error[f] ** 2
         stt, stx = stt + k * (t[f] - t0) ** 2, stx + k * (t[f] - t0) * (place[f] - x0)
     return t0, x0, stx / stt, 1.0 / np.sqrt(s), 1.0 / np.sqrt(stt)
 

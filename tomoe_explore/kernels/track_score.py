@@ -106,6 +106,14 @@ def _value(image, place, motion, noise):  # type: ignore[no-untyped-def]
     return total / (sigma * np.sqrt(variance))
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _soft(value):  # type: ignore[no-untyped-def]
+    """A frame's light within `SOFT`; what is above rises ever more slowly, so that the best track has still most."""
+    if value > SOFT:
+        return SOFT + 0.5 * np.log(1.0 + value - SOFT)
+    return max(value, -SOFT)
+
+
 @njit(cache=True, nogil=True)
 def track_snr(
     film: Bytes, used: Bools, shifts: Floats, track: tuple[float, float, float, float], noise: tuple[float, float]
@@ -127,7 +135,7 @@ def track_snr(
     Returns
     -------
     snr : float
-        What a frame has above `SOFT` counts a fifth.
+        What a frame has above `SOFT` counts as its logarithm.
     n : int
         Frames that see the place.
     """
@@ -138,7 +146,7 @@ def track_snr(
             x, y = _place(track, shifts, f, n)
             value = _value(film[f], (x, y), (track[2], track[3]), noise)
             if not np.isnan(value):
-                total += min(value, SOFT + 0.2 * max(value - SOFT, 0.0)) if value > 0.0 else max(value, -SOFT)
+                total += _soft(value)
                 seen += 1
     return (total / np.sqrt(seen) if seen else 0.0), seen
 
@@ -180,7 +188,7 @@ def motion_snr(
     shifts: Floats,
     track: tuple[float, float, float, float],
     noise: tuple[float, float, float],
-) -> float:
+) -> tuple[float, float]:
     """Signal to noise of the light along a track when what stands still there is taken off, whatever it be.
 
     Parameters
@@ -189,6 +197,11 @@ def motion_snr(
         As in `track_snr`.
     noise : (sigma, correlation, width)
         Also the width of the smoothing, cells.
+
+    Returns
+    -------
+    snr, soft : float
+        The latter with each frame's light limited as in `track_snr`: no three bright frames make a track.
 
     Notes
     -----
@@ -207,8 +220,8 @@ def motion_snr(
                 ok[f], m = True, m + 1
             places[f, 0], places[f, 1] = x - shifts[f, 0, 0], y - shifts[f, 0, 1]
     if m < 2:
-        return 0.0
-    along, still, overlap = 0.0, 0.0, 0.0
+        return 0.0, 0.0
+    along, still, overlap, soft_along, soft_still = 0.0, 0.0, 0.0, 0.0, 0.0
     for f in range(n):
         if not ok[f]:
             continue
@@ -220,10 +233,11 @@ def motion_snr(
             v = 0.0 if np.isnan(v) else v
             d2 = (places[f, 0] - places[g, 0]) ** 2 + (places[f, 1] - places[g, 1]) ** 2
             overlap += np.exp(-d2 / (4 * noise[2] ** 2))
-            still += v
+            still, soft_still = still + v, soft_still + _soft(v)
             if f == g:
-                along += v
-    return (along - still / m) / np.sqrt(max(m - overlap / m, 1e-6))
+                along, soft_along = along + v, soft_along + _soft(v)
+    noise_left = np.sqrt(max(m - overlap / m, 1e-6))
+    return (along - still / m) / noise_left, (soft_along - soft_still / m) / noise_left
 
 
 @njit(cache=True, nogil=True)

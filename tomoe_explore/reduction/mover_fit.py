@@ -22,6 +22,7 @@ WITHOUT_PIXEL = (
 WITHOUT_STAR, LONG_FWHM = 0.45, 4.0  #: the same without a place as large as a star, of tracks longer than so many FWHM
 SAME_FWHM = 2.0  #: fits that begin and end this near to a better one's are the same
 FIT_SNR = 6.0  #: least signal to noise of the light in the pixels
+FAR = 2.5  #: errors; a place farther from the track has less weight (Huber 1964, Ann. Math. Stat. 35, 73)
 STEP_PX = 1.5  #: largest change of a place in one round
 
 
@@ -153,11 +154,13 @@ def _fit_some(scene: _Scene, track: Doubles, middle: float, span: tuple[int, int
         if k == 0:  # slopes are known once the flux is
             continue
         step = np.clip(values[:, 2:4], -STEP_PX, STEP_PX)
-        error = np.where(seen[:, None], values[:, 4:6], np.inf)
+        error = np.where(seen[:, None], np.hypot(values[:, 4:6], floor), np.inf)
+        error *= np.sqrt(np.maximum(np.abs(step) / (FAR * error), 1.0))  # a frame that is far off counts little
         here = np.stack([line[1] + line[3] * (f - line[0]), line[2] + line[4] * (f - line[0])], axis=1)
         place = here + step
-        t0, x0, ux, ex, eux = fit_line(f.astype(float), place[:, 0], error[:, 0], floor)
-        t1, y0, uy, ey, euy = fit_line(f.astype(float), place[:, 1], error[:, 1], floor)
+        t0, x0, ux, ex, eux = fit_line(f.astype(float), place[:, 0], error[:, 0])
+        t1, y0, uy, ey, euy = fit_line(f.astype(float), place[:, 1], error[:, 1])
+        scatter = _scatter(f - t0, place, error, np.array([[x0, ux], [y0 + uy * (t0 - t1), uy]]))
         line = np.array([t0, x0, y0 + uy * (t0 - t1), ux, uy])
         x, y = scene.on_film(line[1:], f - t0, f)
     if not np.isfinite(line).all():
@@ -167,7 +170,15 @@ def _fit_some(scene: _Scene, track: Doubles, middle: float, span: tuple[int, int
     pixel, star = without_best_place(stamps, (x, y), scene.psf, trail, transparency, halves)
     long = extent > LONG_FWHM * scene.fwhm_px
     sturdy = bool(pixel > WITHOUT_PIXEL and (star > WITHOUT_STAR or not long))
-    return _Fit(line, np.array([ex, ey, eux, euy]), f[keep], values[keep], place[keep], sturdy)
+    errors = scatter * np.array([ex, ey, eux, euy])
+    return _Fit(line, errors, f[keep], values[keep], place[keep], sturdy)
+
+
+def _scatter(t: NDArray[np.floating], place: Doubles, error: Doubles, lines: Doubles) -> float:
+    """Scatter of places about their line in units of their errors, but at least 1: errors are not too small."""
+    seen = np.isfinite(error).all(axis=1)
+    off = (place - lines[:, 0] - t[:, None] * lines[:, 1])[seen] / error[seen]
+    return float(np.sqrt(max((off**2).sum() / max(2 * seen.sum() - 4, 1), 1.0)))
 
 
 def _stamps(

@@ -48,27 +48,30 @@ class _Search:
         """Number of frames."""
         return len(self.cells)
 
-    def follow(self, track: Track) -> tuple[Track, float]:
-        """The best track near one, and its score."""
+    def follow(self, track: Track) -> tuple[float, Track]:
+        """Score of the best track near one, and that track."""
         noise = self.sigma, self.correlation
         _, x, y, ux, uy, _ = best_track(self.cells, self.used, self.shifts, track, noise)
-        return (x, y, ux, uy), self.score((x, y, ux, uy))
+        return self.score((x, y, ux, uy))[0], (x, y, ux, uy)
 
-    def score(self, track: Track) -> float:
-        """The greater significance, of the light or of the motion; at most that of the motion and `STILL_BONUS`."""
+    def score(self, track: Track) -> tuple[float, float]:
+        """The greater significance, of the light or of the motion, and `STILL_BONUS` above that of the motion at most.
+
+        Besides the latter itself, however bright single frames are.
+        """
         noise = self.sigma, self.correlation
         light, _ = track_snr(self.cells, self.used, self.shifts, track, noise)
-        motion = motion_snr(self.cells, self.used, self.shifts, track, (*noise, self.width))
-        return float(min(max(light, motion), motion + STILL_BONUS))
+        motion, soft = motion_snr(self.cells, self.used, self.shifts, track, (*noise, self.width))
+        return float(min(max(light, soft), motion + STILL_BONUS)), float(motion)
 
     def allowed(self, track: Track) -> bool:
         """Whether its rate is sought."""
         return self.rates[0] <= float(np.hypot(track[2], track[3])) <= self.rates[1]
 
-    def erase(self, track: Track, score: float) -> None:
+    def erase(self, track: Track, snr: float) -> None:
         """Its light is gone, out to where it is faint: what shares it is no other object."""
-        in_a_frame = score / np.sqrt(self.used.sum())
-        wings = max(float(in_a_frame) / BRIGHT_FRAME, 1.0) ** (1 / 3)
+        in_a_frame = snr / float(np.sqrt(self.used.sum()))
+        wings = max(in_a_frame / BRIGHT_FRAME, 1.0) ** (1 / 3)
         erase(self.cells, self.used, self.shifts, track, (2.0 * self.width + 1.0) * wings)
 
 
@@ -170,14 +173,15 @@ def _motions(fastest: float) -> NDArray[np.int64]:
 
 def _accepted(part: _Search, starts: list[Track], keep: float, limit: int) -> list[tuple[float, Track]]:
     """Those above the threshold, best first, each with light of its own."""
-    followed = sorted(((score, track) for track, score in map(part.follow, starts)), key=lambda c: -c[0])
+    followed = sorted(map(part.follow, starts), key=lambda candidate: -candidate[0])
     accepted: list[tuple[float, Track]] = []
     for score, track in followed:
         if score < keep or len(accepted) == limit:
             break
-        if part.allowed(track) and part.score(track) >= keep:
+        left, snr = part.score(track)
+        if left >= keep and part.allowed(track):
             accepted.append((score, track))
-            part.erase(track, score)
+            part.erase(track, snr)
     return accepted
 
 

@@ -11,6 +11,10 @@ from tomoe_explore.reduction.values import Bools, Doubles, Floats
 
 CELL = 2  #: pixels along a side of a cell
 
+#: Scores of movers, and how many false candidates a film has above each: counted in simulated films without movers, with
+#: their frames in order and shuffled, at high latitude and in a dense field alike (``benchmarks/movers.py --calibrate``).
+FALSE_ALARMS = ((5.8, 2.4), (6.0, 1.3), (6.2, 0.8), (6.5, 0.35), (7.2, 0.1), (8.0, 0.05))
+
 
 @dataclass(frozen=True)
 class ResidualFilm:
@@ -32,7 +36,7 @@ class ResidualFilm:
     reference : ndarray of float32, (NY, NX)
         Sky and faint stars, ADU flat-fielded: what was subtracted where no star is ``shining``.
     shining, blocked : ndarray of bool, (NY, NX)
-        Pixels of bright stars, of which the mean frame was subtracted; those that have no weight.
+        Pixels of stars of which the mean frame was subtracted; those that have no weight.
     drifting : ndarray of float64, (k, 4)
         Sources of the stack that no catalog has and that do not stand still: x and y at the middle of the film, cells,
         and the direction of their drift.
@@ -62,6 +66,18 @@ def to_cells(pixels: Doubles | Floats) -> Doubles:
 def to_pixels(cells: Doubles | Floats) -> Doubles:
     """Pixels of cells."""
     return np.asarray(cells, np.float64) * CELL + 0.5
+
+
+def false_alarm(score: Doubles) -> Doubles:
+    """Expected number of false candidates a film above scores; beyond the last that was counted, no less than there.
+
+    Examples
+    --------
+    >>> false_alarm(np.array([6.35, 30.0])).round(2).tolist()
+    [0.53, 0.05]
+    """
+    scores, numbers = np.array(FALSE_ALARMS).T
+    return np.exp(np.interp(score, scores, np.log(numbers)))
 
 
 @dataclass(frozen=True)

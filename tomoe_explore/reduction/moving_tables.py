@@ -9,7 +9,7 @@ from tomoe_explore import schema
 from tomoe_explore.data import Exposure
 from tomoe_explore.ids import member_ids
 from tomoe_explore.magnitudes import mag_err, mag_g
-from tomoe_explore.reduction.moving import Movers
+from tomoe_explore.reduction.moving import Movers, false_alarm
 from tomoe_explore.reduction.values import Doubles
 from tomoe_explore.wcs import TanSip
 
@@ -40,7 +40,8 @@ def movers_tables(
             "position_angle": np.degrees(np.arctan2(east, north)) % 360,
             "position_angle_err": np.degrees(_projected(of_velocity, across) / rate),
             "mag": mag_g(flux), "mag_err": mag_err(flux, flux_err), "snr": movers.flux / movers.flux_err,
-            "n_frames": np.bincount(movers.mover, minlength=len(ids)), "score": movers.score, "flags": flags, **same,
+            "n_frames": np.bincount(movers.mover, minlength=len(ids)),
+            "score": movers.score, "false_alarm": false_alarm(movers.score), "flags": flags, **same,
         },
     )  # fmt: skip
     return table, _detections(exposure, ids, wcs, movers, njy, same)

@@ -87,8 +87,7 @@ def residuals(prepared: Prepared, frames: FrameSeries, stars: Refcat, zero: Zero
             images,
             noise,
             (changes[0][here], changes[1][here], changes[2][here], changes[3][here]),
-            kernel,
-            cells[here],
+            (kernel, cells[here]),
         )
     cells[~prepared.recorded] = 0
     shifts = np.stack([changes[1], changes[2]], axis=2)[:, SHIFT_ROWS // 2 :: SHIFT_ROWS] / np.float32(CELL)
@@ -162,11 +161,12 @@ def _sigma(cells: NDArray[np.int8], shining: Bools) -> float:
 
 
 def _settle(film: ResidualFilm, unknown: _Stars) -> Doubles:
-    """Take off the unknown sources that stand still, in place; the others, and where they drift to."""
+    """Take off the unknown sources that stand still, in place: they shine too. The others, and where they drift to."""
     x, y = to_cells(unknown.x), to_cells(unknown.y)
     drift = drift_snr(film.cells, film.recorded, film.shifts, x, y, (film.sigma, film.width))
     size = np.hypot(drift[:, 0], drift[:, 1])
     still = size < DRIFT_SNR
     take_off(film.cells, film.recorded, x[still], y[still], unknown.reach[still] / CELL + 1)
+    paint(film.shining, unknown.x[still], unknown.y[still], unknown.reach[still])
     moving = ~still
     return np.column_stack([x[moving], y[moving], drift[moving] / size[moving, None]])

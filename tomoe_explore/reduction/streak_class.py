@@ -39,7 +39,7 @@ def classify(streaks: Streaks, frames: FrameSeries, recorded: Bools) -> Streaks:
     a rate above 2.5 deg/s; below                                                 +4; -4
     seen in three frames or more; in two: a meteor crosses a detector in 0.2 s    -4; -0.7
     each end inside the detector where the next frame does not go on:
-    it lit up or went out                                                         +0.7
+    it lit up or went out                                                         +0.5
     brighter in the middle, above 20 % and 3 sigma; even within 10 %              +2; -2
     width: of a point 120 km away, which is out of focus (Jenniskens 2006),
     or at infinity; by the likelihoods                                            -3 to +3
@@ -60,7 +60,7 @@ def _odds(pieces: tuple[FittedTrail, ...], rate: float, frames: FrameSeries, rec
         odds += 4.0 if rate * PIXEL_SCALE > FAST_ARCSEC_S else -4.0
     for piece, end, next_frame in ((pieces[0], 0, pieces[0].frame - 1), (pieces[-1], 1, pieces[-1].frame + 1)):
         if not piece.cut[end] and 0 <= next_frame < len(recorded) and recorded[next_frame]:
-            odds += 0.7
+            odds += 0.5
     best = max(pieces, key=lambda t: t.snr)
     if best.taper > max(0.2, 3 * best.taper_err):
         odds += 2.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.special import gamma
@@ -13,11 +14,14 @@ from tomoe_explore.reduction.trails import FittedTrail, Trails
 from tomoe_explore.reduction.values import Doubles, Floats, FrameSeries, Prepared, Zeropoint
 
 FIT_SNR = 7.5  #: least of a trail in the pixels: what 10^4 frames of noise do not reach
-LEAST_PX = 30.0  #: least length
-AHEAD_PX = 60.0  #: looked at beyond the ends of a trail
-STAR_ERROR = 0.1  #: of a star's light in a pixel, by its motion and scintillation
+CLEAR_SNR = 20.0  #: a trail that is brighter may be as uneven as it likes
+UNEVEN_SNR = 2.5  #: by how much a quarter of a fainter one may exceed what an even trail has there
+FAINT_SNR = 12.0  #: trails on the film of residuals below it may be noise
+USUAL = 2  #: so many of them are usual in a frame; with more it was shaken, and each must be clearer by half a sigma
+LEAST_PX = 45.0  #: least length
+AHEAD_PX = 40.0  #: looked at beyond the ends of a trail
+STAR_ERROR = 0.3  #: of a star's light in a pixel, by its motion and scintillation: stars say little
 CUT_PX = 5.0  #: an end this near to the detector's edge is no end; the outermost pixels are not used
-FAINT_SNR = 2.5  #: least of the two fainter quarters of a trail
 
 _ENDS = np.arange(-24.0, 24.01, 0.25)  #: px about an end where it may be
 _WIDTHS = np.geomspace(0.4, 8.0, 41)  #: of a trail over those of stars
@@ -80,11 +84,14 @@ def fit_trails(prepared: Prepared, frames: FrameSeries, zero: Zeropoint, trails:
         The first end is the one with the smaller x (smaller y where both are alike).
     """
     fitted = []
+    faint = np.bincount(trails.frame[trails.snr < FAINT_SNR], minlength=prepared.film.n_frames)
     for k in range(len(trails)):
         x1, y1, x2, y2 = trails.x1[k], trails.y1[k], trails.x2[k], trails.y2[k]
         ends = (x1, y1, x2, y2) if (x1, y1) <= (x2, y2) else (x2, y2, x1, y1)
-        one = _fit(prepared, frames, (int(trails.frame[k]), zero.growth.beta), ends, float(trails.half_width[k]))
-        if one is not None and one.snr >= FIT_SNR and one.length >= LEAST_PX:
+        least = FIT_SNR + 0.5 * max(int(faint[trails.frame[k]]) - USUAL, 0)
+        shown = int(trails.frame[k]), zero.growth.beta, least
+        one = _fit(prepared, frames, shown, ends, float(trails.half_width[k]))
+        if one is not None:
             fitted.append(one)
     return fitted
 
@@ -92,11 +99,11 @@ def fit_trails(prepared: Prepared, frames: FrameSeries, zero: Zeropoint, trails:
 def _fit(
     prepared: Prepared,
     frames: FrameSeries,
-    shown: tuple[int, float],
+    shown: tuple[int, float, float],
     ends: tuple[float, float, float, float],
     half_width: float,
 ) -> FittedTrail | None:
-    frame, beta = shown
+    frame, beta, least = shown
     x1, y1, x2, y2 = ends
     length = float(np.hypot(x2 - x1, y2 - y1))
     line = _Line((x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) / length, (y2 - y1) / length)
@@ -112,17 +119,19 @@ def _fit(
     for turn in range(3):
         for _ in range(2 if turn == 0 else 1):
             off, covariance, solved = _aligned(pixels, (first, last), off, table, solved)
-        if turn == 0:  # the line is known well enough for a look across
+        if turn == 0 and half_width > 2 * image.fwhm:  # the line is known well enough for a look across
             wide, wide_err = _width(pixels, (first, last), off, image)
             if wide > 1.3 * image.fwhm and wide - image.fwhm > 4 * wide_err:
                 image = _Image.of(wide, image.beta)
                 table = tabulated(image.alpha, image.beta, reach)
         light, weight = ridge(pixels, limits, off, table[0])
-        profile = _Profile(limits[0] + np.arange(len(light)), light, weight)
+        profile = _Profile(limits[0] + np.arange(len(light), dtype=np.float64), light, weight)
         first, last = _extent(profile, (first, last))
         height, height_err = profile.between(first, last).mean
-        if last - first < LEAST_PX / 2 or height < 0.7 * FIT_SNR * height_err:
+        if last - first < LEAST_PX / 2 or height < 0.7 * least * height_err:
             return None
+    if not _whole(profile, (first, last), least):
+        return None
     return _measured(pixels, (frame, line, off, image), profile, (first, last, covariance), frames)
 
 
@@ -145,12 +154,12 @@ def _aligned(
     table: tuple[Doubles, Doubles],
     solved: Doubles,
 ) -> tuple[tuple[float, float], Doubles, Doubles]:
-    """A better line (shift at the strip's origin, angle); covariance of its shift at the middle and its angle; solution.
+    """A better line (shift at the strip's origin, angle); covariance of shift at the middle and angle; solution.
 
     Pixels far off the earlier solution are left out.
     """
     normal, right = normal_equations(pixels, span, off, table, solved)
-    inverse = np.linalg.inv(normal + 1e-12 * np.eye(3))
+    inverse = np.asarray(np.linalg.inv(normal + 1e-12 * np.eye(3)), np.float64)
     solved = inverse @ right
     height = max(float(solved[0]), 0.3 * float(np.sqrt(inverse[0, 0])))
     shift, tilt = np.clip(solved[1:] / height, -1.5, 1.5)
@@ -188,6 +197,17 @@ class _Profile:
     def between(self, first: float, last: float) -> _Profile:
         some = (self.along >= first) & (self.along <= last)
         return _Profile(self.along[some], self.light[some], self.weight[some])
+
+    def quarters(self, first: float, last: float) -> list[tuple[float, float]]:
+        """Mean and error in each quarter of a trail."""
+        edges = np.linspace(first, last, 5)
+        return [self.between(a, b).mean for a, b in pairwise(edges.tolist())]
+
+    def without_peaks(self) -> _Profile:
+        """What is much brighter than most of the trail, and than its noise, cut down: stars, hits."""
+        level = max(float(np.median(self.light[self.weight > 0])), 0.0) if (self.weight > 0).any() else 0.0
+        most = 2 * level + 3 / np.sqrt(np.maximum(self.weight, 1e-30))
+        return _Profile(self.along, np.minimum(self.light, most), self.weight)
 
     @property
     def mean(self) -> tuple[float, float]:
@@ -245,15 +265,13 @@ def _measured(
     if last - first < LEAST_PX or len(inside.along) < LEAST_PX / 2:
         return None
     height, height_err = inside.mean
-    size = (last - first) / 4
-    quarters = [inside.between(first + k * size, first + (k + 1) * size).mean for k in range(4)]
-    if not _whole(quarters):
+    if height < FIT_SNR * height_err:
         return None
     fwhm, fwhm_err = _width(pixels, (first, last), off, image)
     (x1, y1), (x2, y2) = line.at(first), line.at(last)
     across = float(np.sqrt(covariance[0, 0] + covariance[1, 1] * (0.5 * (last - first)) ** 2))
     scale = image.area * (last - first) / float(frames.transparency[frame])
-    variability, taper, taper_err = _light_curve(inside, quarters, height)
+    variability, taper, taper_err = _light_curve(inside, inside.quarters(first, last), height)
     return FittedTrail(
         frame, (x1, x2), (y1, y2), (0.0 if cut_first else first_err, 0.0 if cut_last else last_err), across,
         (cut_first, cut_last), height * scale, height_err * scale, height / height_err, fwhm, fwhm_err,
@@ -261,10 +279,13 @@ def _measured(
     )  # fmt: skip
 
 
-def _whole(quarters: list[tuple[float, float]]) -> bool:
+def _whole(profile: _Profile, ends: tuple[float, float], least: float) -> bool:
     """Whether a trail shines in all its length: two stars are bright at its ends only, one in one place."""
-    snr = np.sort([value / error for value, error in quarters])
-    return bool(snr[:2].sum() / np.sqrt(2) > FAINT_SNR and snr[:3].sum() / np.sqrt(3) > 0.6 * FIT_SNR)
+    sure = profile.between(*ends).without_peaks()
+    snr = np.sort([value / error for value, error in sure.quarters(*ends)])
+    total, three, two = snr.sum() / 2, snr[:3].sum() / np.sqrt(3), snr[:2].sum() / np.sqrt(2)
+    even = total > CLEAR_SNR or snr[3] < total / 2 + UNEVEN_SNR
+    return bool(total > least and three > 0.75 * least and two > 0.45 * least and even)
 
 
 def _cut(line: _Line, along: float, way: float) -> tuple[float, bool]:
@@ -281,12 +302,11 @@ def _cut(line: _Line, along: float, way: float) -> tuple[float, bool]:
 def _light_curve(inside: _Profile, quarters: list[tuple[float, float]], height: float) -> tuple[float, float, float]:
     """Variability and taper, with the taper's error."""
     n = max(min(len(inside.along) // 8, 40), 4)  # parts of 8 px and more
-    parts = np.array([
-        _Profile(a, b, c).mean
-        for a, b, c in zip(*(np.array_split(v, n) for v in (inside.along, inside.light, inside.weight)), strict=True)
-    ])  # fmt: skip
-    good = parts[:, 1] < 1e6
-    excess = float(np.var(parts[good, 0]) - np.mean(parts[good, 1] ** 2)) if good.sum() > 2 else 0.0
+    starts = np.linspace(0, len(inside.along), n, endpoint=False).astype(np.int64)
+    weight = np.add.reduceat(inside.weight, starts)
+    good = weight > 0
+    parts = np.add.reduceat(inside.weight * inside.light, starts)[good] / weight[good]
+    excess = float(np.var(parts) - np.mean(1 / weight[good])) if good.sum() > 2 else 0.0
     (a, ea), (b, eb), (c, ec), (d, ed) = quarters
     inner, inner_err = (b + c) / 2, np.hypot(eb, ec) / 2
     outer, outer_err = (a + d) / 2, np.hypot(ea, ed) / 2

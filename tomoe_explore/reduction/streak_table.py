@@ -32,6 +32,8 @@ def streaks_table(exposure: Exposure, reduction_id: int, wcs: TanSip, streaks: S
     frame1, frame2 = (np.array([t.frame for t in ends], np.int64) for ends in (first, last))
     known = np.isfinite(streaks.rate)
     best = [max(p, key=lambda t: t.snr) for p in streaks.pieces]
+    length = _separation(ra1, dec1, ra2, dec2)
+    scale = length / np.maximum(np.hypot(x2 - x1, y2 - y1), 1e-9)  # arcsec a pixel, there
     return schema.conform(
         "streaks",
         {
@@ -40,8 +42,7 @@ def streaks_table(exposure: Exposure, reduction_id: int, wcs: TanSip, streaks: S
             "frame_first": frame1, "frame_last": frame2,
             "mjd_first": exposure.mid_times(frame1, y1), "mjd_last": exposure.mid_times(frame2, y2),
             "ra1": ra1, "dec1": dec1, "ra2": ra2, "dec2": dec2, "x1": x1, "y1": y1, "x2": x2, "y2": y2,
-            "length": _separation(ra1, dec1, ra2, dec2),
-            "rate": pa.array(streaks.rate * PIXEL_SCALE, mask=~known), "rate_err": streaks.rate_err * PIXEL_SCALE,
+            "length": length, "rate": pa.array(streaks.rate * scale, mask=~known), "rate_err": streaks.rate_err * scale,
             "mag": mag_g(flux), "mag_err": mag_err(flux, flux_err),
             "width": np.array([t.fwhm for t in best], float) * PIXEL_SCALE,
             "snr": np.array([np.sqrt(sum(t.snr**2 for t in p)) for p in streaks.pieces], float),
@@ -71,7 +72,7 @@ def _fluxes(streaks: Streaks, exptime_s: float, njy: float) -> tuple[Doubles, Do
 
 
 def _separation(ra1: Doubles, dec1: Doubles, ra2: Doubles, dec2: Doubles) -> Doubles:
-    """Arcsec."""
+    """Of places on the sky, arcsec."""
     d_ra, d1, d2 = np.radians(ra2 - ra1), np.radians(dec1), np.radians(dec2)
     haversine = np.sin((d2 - d1) / 2) ** 2 + np.cos(d1) * np.cos(d2) * np.sin(d_ra / 2) ** 2
     return np.asarray(np.degrees(2 * np.arcsin(np.sqrt(haversine))) * 3600)

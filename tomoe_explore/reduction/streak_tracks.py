@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -165,7 +166,7 @@ def _rate(chain: list[FittedTrail], exposure: Exposure) -> tuple[float, float]:
     """Pixels/s and its error by least squares through the places where frames meet; NaN with fewer than two."""
     places, times, errors = [], [], []
     origin = chain[0]
-    for one, other in zip(chain, chain[1:], strict=False):
+    for one, other in pairwise(chain):
         end, begin = (one.x[1], one.y[1]), (other.x[0], other.y[0])
         error = np.hypot(one.end_err[1], other.end_err[0])
         apart = np.hypot(end[0] - begin[0], end[1] - begin[1])

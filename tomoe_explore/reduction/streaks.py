@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from tomoe_explore import memory
 from tomoe_explore.kernels.segments import CELLS, MAX_THRESHOLD, find_segments, lags
 from tomoe_explore.kernels.traces import erase, trace
 from tomoe_explore.reduction.moving import CELL, ResidualFilm, to_cells, to_pixels
@@ -14,7 +15,7 @@ from tomoe_explore.reduction.trails import Streaks, Trails
 from tomoe_explore.reduction.values import Doubles
 
 SEGMENT_SNR = 4.75  #: of a segment of 64 px that is looked at: some eight in a frame of noise
-TRAIL_SNR = 5.5  #: of a trail that is fitted in the pixels
+TRAIL_SNR = 5.8  #: of a trail that is fitted in the pixels
 SEGMENTS_A_FRAME = 2000
 TRAILS_A_FRAME = 40
 MAX_TRAILS = 200  #: a film
@@ -37,12 +38,15 @@ def find_trails(film: ResidualFilm, *, deep: bool = False) -> Trails:
     """
     thresholds, noise, coarse = _thresholds(film, deep)
     found = np.empty((SEGMENTS_A_FRAME, 5), np.int16)
+    _, ny, nx = film.cells.shape
+    turned, work = memory.empty((nx, ny), np.int8), memory.empty((ny, nx), np.int8)
     frames, lines, too_many = [], [], False
     for frame in np.flatnonzero(film.recorded):
-        n = find_segments(film.cells[frame], thresholds, (deep, coarse), found)
+        n = find_segments(film.cells[frame], turned, thresholds, (deep, coarse), found)
         if n == 0:
             continue
-        trails, more = trace(film.cells[frame].copy(), found[:n], noise, TRAIL_SNR, TRAILS_A_FRAME)
+        np.copyto(work, film.cells[frame])
+        trails, more = trace(work, found[:n], noise, TRAIL_SNR, TRAILS_A_FRAME)
         frames.append(np.full(len(trails), frame, np.int16))
         lines.append(trails)
         too_many |= more or n == SEGMENTS_A_FRAME
