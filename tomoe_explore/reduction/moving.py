@@ -11,8 +11,8 @@ from tomoe_explore.reduction.values import Bools, Doubles, Floats
 
 CELL = 2  #: pixels along a side of a cell
 
-#: Scores of movers, and how many false candidates a film has above each: counted in simulated films without movers, with
-#: their frames in order and shuffled, at high latitude and in a dense field alike (``benchmarks/movers.py --calibrate``).
+#: Scores of movers, and how many false candidates a film has above each: counted in simulated films without movers,
+#: their frames in order and shuffled, at high latitude and in a dense field alike (``benchmarks/movers.py``).
 FALSE_ALARMS = ((5.8, 2.4), (6.0, 1.3), (6.2, 0.8), (6.5, 0.35), (7.2, 0.1), (8.0, 0.05))
 
 
