@@ -58,6 +58,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from itertools import repeat
 from pathlib import Path
 
@@ -99,6 +100,8 @@ def main() -> None:
         help="false alarms against the score, of films with shuffled frames, instead",
     )
     options = parser.parse_args()
+    if not options.calibrate and find_spec("tracee") is None:
+        parser.error("the peer is not installed: pip install tracee (which needs a compiler where it has no wheel)")
     measure.single_thread()
     started, extent = time.perf_counter(), QUICK if options.quick else FULL
     data = DATA if DATA.is_dir() else None

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import tracee
 
 from parts.mover_films import MoverTruth
 from parts.mover_match import Array, Candidates, Judged, judge
@@ -90,6 +89,8 @@ class PointFilm:
 
 def tracklets(film: PointFilm, setting: Setting) -> Candidates:
     """What tracee makes of the points of one film."""
+    import tracee  # there are no wheels of its parts for every machine, and much of the benchmark needs no peer
+
     p = film.points
     chosen = np.flatnonzero(p.snr >= setting.snr)
     most = MOST_EDGES // setting.neighbours
@@ -106,6 +107,8 @@ def tracklets(film: PointFilm, setting: Setting) -> Candidates:
 
 
 def _param(setting: Setting) -> object:
+    import tracee
+
     param, angle = tracee.default_parameters(), float(np.radians(setting.angle_deg))
     param.limit = LEAST_EDGES
     for step in (param.insert, param.update, param.merge):

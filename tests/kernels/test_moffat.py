@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from tomoe_explore.kernels.moffat import WIDE, WIDE_EDGE, light, moffat, reaches, through_gaussian
+from tomoe_explore.kernels.moffat import WIDE, WIDE_EDGE, add_images, light, moffat, reaches, through_gaussian
 
 
 @pytest.mark.parametrize(("fwhm", "beta"), [(1.8, 2.5), (3.0, 3.5), (7.0, 4.5)])
@@ -42,3 +42,20 @@ def test_the_window_is_the_one_whose_filter_gives_the_best_signal_to_noise(beta)
     assert under(0.95 * sigma) / (0.95 * sigma) < best > under(1.05 * sigma) / (1.05 * sigma)
     assert share == pytest.approx(under(sigma), rel=1e-3)
     assert growth == pytest.approx(under(WIDE * sigma, WIDE_EDGE * sigma) / under(sigma), rel=1e-3)
+
+
+def test_images_are_added_out_to_their_reach():
+    """To what is there; stars beyond the edge reach in, and those without reach or light add nothing."""
+    fwhm, beta = 3.0, 3.5
+    x, y = np.array([20.3, 24.0, -2.0, 61.0, 40.0]), np.array([15.7, 16.0, 3.0, 41.5, 30.0])
+    flux, reach = np.array([1000.0, 500.0, 800.0, 900.0, 50.0]), np.array([9.0, 6.5, 5.0, 4.0, 0.0])
+    image = np.full((40, 60), 7, np.float32)
+    add_images(image, (x, y, flux, reach), moffat(fwhm, beta))
+    alpha2 = fwhm**2 / 4 / (2 ** (1 / beta) - 1)
+    yy, xx = np.mgrid[:40, :60]
+    r2 = (xx - x[:, None, None]) ** 2 + (yy - y[:, None, None]) ** 2
+    each = flux[:, None, None] * (beta - 1) / np.pi / alpha2 * (1 + r2 / alpha2) ** -beta
+    each *= r2 <= reach[:, None, None] ** 2
+    each[4, 30, 40] = image[30, 40] - 7 - each[:4, 30, 40].sum()  # its own pixel may have it or not
+    np.testing.assert_allclose(image, 7 + each.sum(axis=0), rtol=2e-3)
+    assert image[39, 59] > 7 and image[3, 0] > 7

@@ -72,7 +72,7 @@ def cut_track(
     w = 2 * half + 1
     out, weight = np.zeros((n, w, w), np.float32), np.zeros((n, w, w), np.float32)
     corner, profiled = np.zeros((n, 2), np.int64), np.zeros((w, w), np.bool_)
-    slow = _extent(x, used) < SLOW_PX and _extent(y, used) < SLOW_PX
+    slow = used.any() and _extent(x, used) < SLOW_PX and _extent(y, used) < SLOW_PX
     for f in range(n):
         at = (x[used].mean(), y[used].mean()) if slow else (x[f], y[f])
         left, low = int(np.rint(at[0])) - half, int(np.rint(at[1])) - half
@@ -269,11 +269,15 @@ def without_best_place(
     """
     data, weight, corner, _ = stamps
     n, w = data.shape[0], data.shape[1]
-    left, low = corner[:, 0].min(), corner[:, 1].min()
-    shape = (corner[:, 1].max() - low + w, corner[:, 0].max() - left + w)
+    part = np.zeros(len(halves))
+    seen = np.flatnonzero(np.array([weight[f].any() for f in range(n)]))  # later ones may lie far off the film
+    if len(seen) == 0:
+        return part
+    left, low = corner[seen, 0].min(), corner[seen, 1].min()
+    shape = (corner[seen, 1].max() - low + w, corner[seen, 0].max() - left + w)
     sums = np.zeros((2, *shape))
     images = _templates(stamps, places, psf, trail, transparency)
-    for f in range(n):
+    for f in seen:
         for j in range(w):
             for i in range(w):
                 m = images[f, 0, j, i] * transparency[f]
@@ -281,7 +285,6 @@ def without_best_place(
                 sums[0, row, column] += weight[f, j, i] * m * data[f, j, i]
                 sums[1, row, column] += weight[f, j, i] * m * m
     signal, norm = sums[0].sum(), sums[1].sum()
-    part = np.zeros(len(halves))
     if signal <= 0.0 or norm == 0.0:
         return part
     for k in range(len(halves)):

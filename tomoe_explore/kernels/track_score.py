@@ -65,13 +65,18 @@ def distinct(
 
 
 @njit(cache=True, nogil=True, inline="always")
+def _on_frame(x, y, shifts, f):  # type: ignore[no-untyped-def]
+    """Where a frame shows a place of the stack, cells."""
+    band = min(max(int(y) // SHIFT_ROWS, 0), shifts.shape[1] - 1)
+    return x + shifts[f, band, 0], y + shifts[f, band, 1]
+
+
+@njit(cache=True, nogil=True, inline="always")
 def _place(track, shifts, f, n):  # type: ignore[no-untyped-def]
     """Where a track is in a frame, cells."""
     x, y, ux, uy = track
     t = f - 0.5 * (n - 1)
-    py = y + uy * t
-    band = min(max(int(py) // SHIFT_ROWS, 0), shifts.shape[1] - 1)
-    return x + ux * t + shifts[f, band, 0], py + shifts[f, band, 1]
+    return _on_frame(x + ux * t, y + uy * t, shifts, f)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -101,8 +106,13 @@ def _value(image, place, motion, noise):  # type: ignore[no-untyped-def]
         value, less_x, less_y = _between(image, x + along * ux, y + along * uy)
         total += value
         variance += (1 + less_x * (1 - rho)) * (1 + less_y * (1 - rho))
-    if n > 1:
-        variance *= 1 + 2 * (n - 1) / n * rho ** ((speed / n) ** 2)
+    together = 1.0  # places of a trail share noise, those that are not next to each other too
+    for lag in range(1, n):
+        shared = rho ** ((lag * speed / n) ** 2)
+        together += 2 * (n - lag) / n * shared
+        if shared < 0.01:
+            break
+    variance *= together
     return total / (sigma * np.sqrt(variance))
 
 
@@ -210,15 +220,16 @@ def motion_snr(
     ``S = (sum v(f, f) - sum v(g, f) / n) / sqrt(n - sum K(g, f) / n)``.
     """
     n = len(film)
-    places = np.empty((n, 2))
+    places = np.empty((n, 2))  # on the stack
     ok = np.zeros(n, np.bool_)
     sigma_rho, motion, m = (noise[0], noise[1]), (track[2], track[3]), 0
     for f in range(n):
         if used[f]:
-            x, y = _place(track, shifts, f, n)
-            if not np.isnan(_value(film[f], (x, y), motion, sigma_rho)):
+            t = f - 0.5 * (n - 1)
+            places[f, 0], places[f, 1] = track[0] + track[2] * t, track[1] + track[3] * t
+            place = _on_frame(places[f, 0], places[f, 1], shifts, f)
+            if not np.isnan(_value(film[f], place, motion, sigma_rho)):
                 ok[f], m = True, m + 1
-            places[f, 0], places[f, 1] = x - shifts[f, 0, 0], y - shifts[f, 0, 1]
     if m < 2:
         return 0.0, 0.0
     along, still, overlap, soft_along, soft_still = 0.0, 0.0, 0.0, 0.0, 0.0
@@ -228,7 +239,7 @@ def motion_snr(
         for g in range(n):
             if not ok[g]:
                 continue
-            place = (places[f, 0] + shifts[g, 0, 0], places[f, 1] + shifts[g, 0, 1])
+            place = _on_frame(places[f, 0], places[f, 1], shifts, g)
             v = _value(film[g], place, motion, sigma_rho)
             v = 0.0 if np.isnan(v) else v
             d2 = (places[f, 0] - places[g, 0]) ** 2 + (places[f, 1] - places[g, 1]) ** 2

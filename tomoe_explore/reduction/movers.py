@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tomoe_explore import memory
 from tomoe_explore.camera import PIXEL_SCALE
 from tomoe_explore.kernels.linking import frame_points, link
+from tomoe_explore.kernels.still import take_off
 from tomoe_explore.kernels.track_score import best_track, distinct, erase, motion_snr, track_snr
 from tomoe_explore.kernels.tracks import FRAMES, PAD, clipped, search
 from tomoe_explore.reduction.moving import CELL, Candidates, ResidualFilm
@@ -21,6 +22,7 @@ SUM_SNR = 5.3  #: of a sum on the coarse grid of tracks, whose best ones are the
 STACK_RATE = 15.0  #: largest rate of the sums, arcsec/s; faster ones are linked only
 DRIFTS = (0.1, 0.25)  #: speeds that sources of the stack are followed from, cells a frame
 MAX_HITS = 60_000
+SETTLE_SNR = 4.0  #: of what stands still, in all frames, that is taken off where a film has too many hits
 MAX_TRACKS = 1000  #: of one search that are followed
 MAX_CANDIDATES = 200
 BRIGHT_FRAME = 10.0  #: signal to noise in a frame from which a mover's wings count
@@ -67,6 +69,12 @@ class _Search:
     def allowed(self, track: Track) -> bool:
         """Whether its rate is sought."""
         return self.rates[0] <= float(np.hypot(track[2], track[3])) <= self.rates[1]
+
+    def settle(self) -> None:
+        """What stands still is gone, bright where the stack knew of no source: a ghost, hot pixels, shaken stars."""
+        total = self.cells[self.used].sum(axis=0, dtype=np.int32)
+        y, x = np.nonzero(total > SETTLE_SNR * self.sigma * np.sqrt(self.used.sum()))
+        take_off(self.cells, self.used, x.astype(float), y.astype(float), np.full(len(x), 0.5))
 
     def erase(self, track: Track, snr: float) -> None:
         """Its light is gone, out to where it is faint: what shares it is no other object."""
@@ -153,8 +161,14 @@ def _summed(part: _Search, fastest: float, keep: float, limit: int) -> list[tupl
     clipped(part.cells, room)
     least = SUM_SNR * part.sigma * float(np.sqrt(part.used.sum()))
     hits = memory.empty((MAX_HITS, 5), np.int32)
+    settled = False
     while (n_hits := search(room, _motions(fastest), fastest**2, int(least), hits)) == MAX_HITS:
-        least *= 1.2
+        if settled:
+            least *= 1.2
+        else:  # a ghost in one place must not raise the threshold everywhere
+            part.settle()
+            clipped(part.cells, room)
+            settled = True
     hits = hits[:n_hits]
     best = distinct(hits, np.argsort(-hits[:, 0], kind="stable"), (FRAMES - 1) / 2, SAME_CELLS, MAX_TRACKS)
     # the search has its middle in that of eighteen frames
@@ -179,9 +193,10 @@ def _accepted(part: _Search, starts: list[Track], keep: float, limit: int) -> li
         if score < keep or len(accepted) == limit:
             break
         left, snr = part.score(track)
-        if left >= keep and part.allowed(track):
-            accepted.append((score, track))
-            part.erase(track, snr)
+        if left >= keep:
+            if part.allowed(track):
+                accepted.append((score, track))
+            part.erase(track, snr)  # also what is not sought: its wings would be found at another rate
     return accepted
 
 
