@@ -110,7 +110,8 @@ def small_night(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _demo_for_examples(request: pytest.FixtureRequest, doctest_namespace: dict[str, object]) -> None:
     """Gives the examples in the docstrings of views, archive and jobs the small reduced night to look at."""
-    looks = (".views", ".archive.archive.Archive.", ".archive.images.Images.", ".operations.job.")
+    looks = (".views", ".archive.archive.Archive.", ".archive.images.Images.", ".operations.job.",
+             ".analysis.depth.", ".analysis.completeness.")  # fmt: skip
     if isinstance(request.node, pytest.DoctestItem) and any(name in request.node.name for name in looks):
         import tomoe_explore as te
 

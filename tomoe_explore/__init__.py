@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tomoe_explore import analysis, camera, errors, raw, refcat, schema, simulate, views
+    from tomoe_explore.analysis.completeness import mover_completeness
+    from tomoe_explore.analysis.depth import mover_limit
     from tomoe_explore.analysis.link import link
     from tomoe_explore.analysis.periodogram import periodogram
     from tomoe_explore.analysis.review import review_candidates
@@ -44,6 +46,8 @@ __all__ = [
     "join_streaks",
     "link",
     "make_masters",
+    "mover_completeness",
+    "mover_limit",
     "open_archive",
     "periodogram",
     "raw",
@@ -67,6 +71,8 @@ _HOME = {
     "join_streaks": "analysis.streaks",
     "link": "analysis.link",
     "make_masters": "operations.reduce",
+    "mover_completeness": "analysis.completeness",
+    "mover_limit": "analysis.depth",
     "open_archive": "archive",
     "periodogram": "analysis.periodogram",
     "reduce": "operations.reduce",

@@ -10,6 +10,7 @@ what does one know?       ``observer.py``: the observer's catalog
 what varies?              ``variables.py``: pulsators, flares and eclipses
 what moves?               ``movers.py`` and ``streaks.py``; there are glints too; ``trail_snr.py``: how bright
 where does it fall?       ``projection.py``: sky to pixels; ``optics.py``: distortion, images over the field
+how is a search tried?    ``injection.py``: many movers of known signal over noise a film
 what does the air do?     ``atmosphere.py``: seeing, sky, scintillation; ``cloud.py``; ``motion.py``: shaking
 what does the chip do?    ``sensor.py``: gain, sensitivity; ``defects.py``; ``charge.py``; ``readout.py``
 how is light laid down?   ``psf.py``: stars in stamps, trails row by row
@@ -21,6 +22,7 @@ Nothing here is imported by the reduction, and nothing here knows the reduction:
 """
 
 from tomoe_explore.simulate.conditions import MISTAKES
+from tomoe_explore.simulate.injection import simulate_movers
 from tomoe_explore.simulate.night import Simulation, simulate
 
-__all__ = ["MISTAKES", "Simulation", "simulate"]
+__all__ = ["MISTAKES", "Simulation", "simulate", "simulate_movers"]

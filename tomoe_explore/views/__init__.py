@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from tomoe_explore.views.light_curve_view import LightCurveView
     from tomoe_explore.views.mover_view import MoverView
     from tomoe_explore.views.sky_view import SkyView
+    from tomoe_explore.views.track_view import TrackView
 
-__all__ = ["jobs", "light_curve", "movers", "sky"]
+__all__ = ["jobs", "light_curve", "movers", "sky", "tracks"]
 
 
 def sky(archive: Archive, night: str | None = None) -> SkyView:
@@ -107,6 +108,36 @@ def movers(archive: Archive, night: str | None = None) -> MoverView:
     from tomoe_explore.views.mover_view import MoverView
 
     return MoverView(archive, night=night)
+
+
+def tracks(archive: Archive, night: str | None = None) -> TrackView:
+    """What moved on each film, drawn on its stack: tracks of movers, and streaks with their class and rate.
+
+    Parameters
+    ----------
+    archive : Archive
+    night : str, optional
+        ``YYYY-MM-DD``; all nights if not given.
+
+    Returns
+    -------
+    TrackView
+        A widget; ``.product_id`` is the stack shown, ``.movers`` and ``.streaks`` the rows drawn on it.
+
+    Raises
+    ------
+    NotFoundError
+        If the archive has no stack (that night).
+
+    Examples
+    --------
+    >>> view = te.views.tracks(archive)
+    >>> len(view.movers) > 0
+    True
+    """
+    from tomoe_explore.views.track_view import TrackView
+
+    return TrackView(archive, night=night)
 
 
 @overload

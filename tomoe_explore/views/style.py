@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 # Okabe & Ito's colours, which differ in lightness too.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#8a8f98"
+PALE_BLUE = "#56b4e9"  #: theirs too, for the night sky
 INK, SLATE, NIGHT_SKY = "#22262e", "#5b6470", "#0b0e1a"
 WIDE = {"button_width": "125px"}  #: of toggle buttons
 WIDTH_PX = 860  #: of a view; a cell of JupyterLab on a laptop's screen holds it
