@@ -75,9 +75,9 @@ def points_noted(found: list[Points]) -> Iterator[None]:
     """Within the block every search for movers leaves its single-frame points in the list."""
     fit = recipe.fit_movers
 
-    def noted(prepared: Prepared, frames: FrameSeries, film: ResidualFilm, *rest: object) -> object:
+    def noted(prepared: Prepared, frames: FrameSeries, film: ResidualFilm, *rest: object, **options: object) -> object:
         found.append(single_frame_points(prepared, frames, film))
-        return fit(prepared, frames, film, *rest)  # type: ignore[arg-type]
+        return fit(prepared, frames, film, *rest, **options)  # type: ignore[arg-type]
 
     with mock.patch.object(recipe, "fit_movers", noted):
         yield

@@ -121,7 +121,7 @@ def cut(stored, packing, images, sky, places, *, half=5, away=8.0, shining=None,
         none if blocked is None else blocked,
         none if shining is None else shining,
     )
-    return cut_track(stored, packing, everything, sky, places, (half, away), (VARIANCE, INVERSE_GAIN))
+    return cut_track(stored, packing, everything, (*places, sky), (half, away), (VARIANCE, INVERSE_GAIN))
 
 
 def test_other_frames_are_the_background_of_a_source_that_moves_on():
@@ -188,7 +188,7 @@ def test_bright_stars_have_little_weight_and_blocked_pixels_none():
     shining, blocked = star > 10, (i + j) % 17 == 0
     images = dark, flat, reference, (reference + star).astype(np.float32), blocked, shining
     _, weight, corner, _ = cut_track(
-        stored.astype(np.float32), packing, images, sky, (x, y, np.ones(N, bool)), (5, 8.0), (VARIANCE, INVERSE_GAIN)
+        stored.astype(np.float32), packing, images, (x, y, np.ones(N, bool), sky), (5, 8.0), (VARIANCE, INVERSE_GAIN)
     )
     gy, gx = np.gradient(reference + star)
     more = star * INVERSE_GAIN + SHIFT_PX**2 * (gx**2 + gy**2) + (TWINKLE * star) ** 2

@@ -150,7 +150,7 @@ def _project(points, neighbours, i, free, plane, later):  # type: ignore[no-unty
     return size
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, forceinline=True)
 def _gather(plane, n, seed, error, limits, member):  # type: ignore[no-untyped-def]
     """Points of the plane on the straight motion from its origin through one of them; their number and the expected."""
     reach, sigmas, widest = limits

@@ -25,8 +25,7 @@ def cut_track(
     frames: NDArray[Any],
     packing: tuple[int, int, float, float],
     images: tuple[Floats, Floats, Floats, Floats, Bools, Bools],
-    sky: Floats,
-    places: tuple[Doubles, Doubles, Bools],
+    places: tuple[Doubles, Doubles, Bools, Floats],
     size: tuple[int, float],
     noise: tuple[float, float],
 ) -> tuple[Floats, Floats, NDArray[np.int64], Bools]:
@@ -40,10 +39,9 @@ def cut_track(
     images : (dark, flat, reference, stack, blocked, shining)
         ``(ny, nx)``; the reference is what a frame shows without the source, ADU flat-fielded: used where the source is
         always near. It is not known where a star is shining; there the stack tells how noisy the star is.
-    sky : ndarray of float32, (n,)
-        Sky of each frame above the reference's, ADU.
-    places : (x, y, used)
-        Of the source in each frame, pixels, ``(n,)``; frames not to be used get no weight.
+    places : (x, y, used, sky)
+        Of the source in each frame, pixels, ``(n,)``; frames not to be used get no weight; sky of each frame above the
+        reference's, ADU.
     size : (half, away)
         A stamp has ``2 half + 1`` pixels a side; a frame shows a pixel without the source if that is so far away.
     noise : (variance, 1 / gain)
@@ -66,7 +64,7 @@ def cut_track(
     """
     x0, y0, bscale, bzero = packing
     dark, flat, reference, stack, blocked, shining = images
-    x, y, used = places
+    x, y, used, sky = places
     half, away = size
     n, (ny, nx) = len(frames), dark.shape
     w = 2 * half + 1

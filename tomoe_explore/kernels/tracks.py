@@ -128,7 +128,7 @@ def search(film: Bytes, motions: NDArray[np.int64], limit_squared: float, least:
                         for r in range(halves.shape[1]):
                             bright[h, r] = _any_above(halves[h, r], np.int8(least // 2))
                     band = y0, min(y0 + BAND, ny)
-                    n = _search_halves((halves, bright), tops, (wx, wy), band, best, least, hits, n)
+                    n = _search_halves((halves, bright, tops), (wx, wy), band, (best, least), hits, n)
                     if n == len(hits):
                         return n
     return n
@@ -189,10 +189,11 @@ def _sum_halves(triples, low, motion, y0, halves):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True)
-def _search_halves(sums, tops, motion, band, best, least, hits, n):  # type: ignore[no-untyped-def]
+def _search_halves(sums, motion, band, wanted, hits, n):  # type: ignore[no-untyped-def]
     """Sums of the two halves along nine motions; only of rows where either half has half of what is asked for."""
-    halves, bright = sums
+    halves, bright, tops = sums
     wx, wy = motion
+    best, least = wanted
     nx = len(best)
     # the halves' middles are nine frames apart: 9 u = 3 w + (-1, 0, 1), shared out between them
     ax = (3 * wx + 1) // 2

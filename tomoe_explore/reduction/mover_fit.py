@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tomoe_explore.camera import NX, NY, ROW_TIME_S
+from tomoe_explore.camera import NX, NY, PIXEL_SCALE, ROW_TIME_S
 from tomoe_explore.kernels.moffat import Psf, moffat
 from tomoe_explore.kernels.track_fit import SLOW_PX, cut_track, fit_line, measure_frames, without_best_place
 from tomoe_explore.reduction.moving import CELL, Candidates, Movers, ResidualFilm, to_pixels
@@ -45,7 +45,13 @@ class _Scene:
 
 
 def fit_movers(
-    prepared: Prepared, frames: FrameSeries, film: ResidualFilm, candidates: Candidates, zero: Zeropoint
+    prepared: Prepared,
+    frames: FrameSeries,
+    film: ResidualFilm,
+    candidates: Candidates,
+    zero: Zeropoint,
+    *,
+    rates: tuple[float, float],
 ) -> Movers:
     """Fit candidates in the pixels of all frames.
 
@@ -54,6 +60,8 @@ def fit_movers(
     prepared, frames, film, zero
         As made by the steps before.
     candidates : Candidates
+    rates : (low, high)
+        Sought, arcsec/s: what the fit finds slower or faster is left out.
 
     Returns
     -------
@@ -84,7 +92,9 @@ def fit_movers(
         x, y, ux, uy = candidates.tracks[k]
         track = np.array([to_pixels(x), to_pixels(y), CELL * ux, CELL * uy], float)
         fits.append(_fit(scene, track, float(candidates.middle[k])))
-    return _movers(fits, candidates, prepared, SAME_FWHM * fwhm)
+    movers = _movers(fits, candidates, prepared, SAME_FWHM * fwhm)
+    rate = np.hypot(*movers.velocity.T) * PIXEL_SCALE
+    return movers[(rate >= rates[0]) & (rate <= rates[1])]
 
 
 @dataclass(frozen=True)
@@ -192,8 +202,8 @@ def _stamps(
         block = film.source.read(start, min(start + BLOCK, int(f[-1]) + 1))
         here = slice(start - int(f[0]), start - int(f[0]) + len(block))
         sky = np.ascontiguousarray(scene.sky[f[here]])
-        some = places[0][here].copy(), places[1][here].copy(), places[2][here].copy()
-        parts.append(cut_track(block, film.packing, scene.images, sky, some, (int(np.ceil(reach)), away), noise))
+        some = places[0][here].copy(), places[1][here].copy(), places[2][here].copy(), sky
+        parts.append(cut_track(block, film.packing, scene.images, some, (int(np.ceil(reach)), away), noise))
     light, weight, corner = (np.concatenate([part[k] for part in parts]) for k in range(3))
     return light, weight, corner, parts[0][3]
 

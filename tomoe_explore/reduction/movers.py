@@ -124,7 +124,7 @@ def find_movers(
         middle = start + (part.n_frames - 1) / 2 - (len(film.cells) - 1) / 2
         one = _linked(part, keep)
         one += _drifting(part, film.drifting, middle, keep)
-        one += _summed(part, min(high, STACK_RATE * scale), keep, MAX_CANDIDATES - len(one))
+        one += _summed(part, min(high, STACK_RATE * scale), keep, max(MAX_CANDIDATES - len(one), 0))
         found += [(score, start, track) for score, track in one]
     found.sort(key=lambda candidate: -candidate[0])
     return _candidates(found[:MAX_CANDIDATES], film, too_many=len(found) >= MAX_CANDIDATES)

@@ -149,3 +149,14 @@ class Movers:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def __getitem__(self, which: Bools) -> Movers:
+        number = np.cumsum(which) - 1
+        kept = which[self.mover]
+        one = {n: getattr(self, n)[which] for n in _OF_A_MOVER}
+        of_frames = {n: getattr(self, n)[kept] for n in _OF_A_FRAME}
+        return Movers(**one, **of_frames, too_many=self.too_many, mover=number[self.mover[kept]])
+
+
+_OF_A_MOVER = ("x", "y", "mjd", "velocity", "position_err", "velocity_err", "flux", "flux_err", "score")
+_OF_A_FRAME = ("frame", "place", "place_err", "frame_flux", "frame_flux_err")

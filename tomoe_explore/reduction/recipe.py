@@ -146,7 +146,7 @@ def reduce_film(
     crossed = crossing_flags(streaks, measured.targets.x, measured.targets.y, stack.aperture_px, film.n_frames)
     measured = replace(measured, flags=measured.flags | crossed)
     found = find_movers(moving, film.exposure.frame_interval_s, rates=p.mover_rates, keep=p.mover_score)
-    fitted = fit_movers(prepared, measured.frames, moving, found, zero)
+    fitted = fit_movers(prepared, measured.frames, moving, found, zero, rates=p.mover_rates)
     movers, mover_detections = movers_tables(film.exposure, reduction_id, wcs, fitted, zero.njy)
     products = {
         "photometry": tables.photometry_table(measured),
