@@ -52,7 +52,7 @@ def frame_points(film: Bytes, least: int, limit: int) -> tuple[NDArray[np.int64]
     return frame[:k], x[:k], y[:k], value[:k]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _maxima(image, least, x, y, value, limit):  # type: ignore[no-untyped-def]
     """Their number; -1 if there are more than the limit."""
     ny, nx = image.shape
@@ -83,7 +83,7 @@ def _maxima(image, least, x, y, value, limit):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _is_peak(image, y, x):  # type: ignore[no-untyped-def]
     value = image[y, x]
     for j in range(-2, 3):
@@ -94,7 +94,7 @@ def _is_peak(image, y, x):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _trails(x, y, value, n):  # type: ignore[no-untyped-def]
     """Points near each other become one, their mean; in place."""
     label = np.arange(n)
@@ -166,7 +166,7 @@ def link(points: Points, n_frames: int, fastest: float, min_points: int, limit: 
     return found[:n]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _seeds(points, start, used, fastest, min_points):  # type: ignore[no-untyped-def]
     """Pairs that gather enough points, with their number: ``(i, j, size)``."""
     frame, x, y = points
@@ -194,7 +194,7 @@ def _seeds(points, start, used, fastest, min_points):  # type: ignore[no-untyped
     return seeds[:n]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _follow(points, start, used, seed, member):  # type: ignore[no-untyped-def]
     """The free points on the line through two, and the line: x and y at the film's middle, motion."""
     frame, x, y = points
@@ -224,7 +224,7 @@ def _follow(points, start, used, seed, member):  # type: ignore[no-untyped-def]
     return size, line
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _nearest(points, some, place, reach, used):  # type: ignore[no-untyped-def]
     """The nearest free point of a frame within reach; -1 if there is none."""
     _, x, y = points
@@ -239,7 +239,7 @@ def _nearest(points, some, place, reach, used):  # type: ignore[no-untyped-def]
     return nearest
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _add(sums, t, x, y):  # type: ignore[no-untyped-def]
     sums[0] += 1.0
     sums[1] += t
@@ -250,7 +250,7 @@ def _add(sums, t, x, y):  # type: ignore[no-untyped-def]
     sums[6] += t * y
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _line(sums):  # type: ignore[no-untyped-def]
     n, t, tt, x, tx, y, ty = sums
     spread = n * tt - t * t
