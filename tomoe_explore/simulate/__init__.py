@@ -21,6 +21,7 @@ what is in its file?      ``make.py``: film after film; ``film.py``: its frames;
 Nothing here is imported by the reduction, and nothing here knows the reduction: the truth is worked out apart.
 """
 
+from tomoe_explore import compiled as compiled
 from tomoe_explore.simulate.conditions import MISTAKES
 from tomoe_explore.simulate.injection import simulate_movers
 from tomoe_explore.simulate.night import Simulation, simulate
