@@ -12,9 +12,9 @@ MOTIONS = [(0, 0), (1, -2), (REACH, 0), (0, -REACH), (-3, 2)]
 LIMIT = float(REACH)
 
 
-def room(film):
+def room(film, lift=None):
     out = np.full((FRAMES, film.shape[1], film.shape[2] + 2 * PAD), 55, np.int8)
-    clipped(film, out)
+    clipped(film, np.zeros(film.shape[1:], np.int8) if lift is None else lift, out)
     return out
 
 
@@ -64,6 +64,13 @@ def test_cells_are_clipped_and_frames_that_are_not_there_are_empty():
     out = room(film)
     np.testing.assert_array_equal(out[:11, :, PAD:-PAD], np.clip(film, -CLIP, CLIP))
     assert not out[11:].any() and not out[:, :, :PAD].any() and not out[:, :, -PAD:].any()
+
+
+def test_cells_are_lifted_before_they_are_clipped():
+    rng = np.random.default_rng(1)
+    film, lift = rng.integers(-127, 128, (FRAMES, 9, 20)).astype(np.int8), rng.integers(0, 2, (9, 20)).astype(np.int8)
+    expected = np.clip(film.astype(int) + lift, -CLIP, CLIP)
+    np.testing.assert_array_equal(room(film, lift)[:, :, PAD:-PAD], expected)
 
 
 @pytest.mark.parametrize(("n", "least"), [(FRAMES, 54), (12, 43)])

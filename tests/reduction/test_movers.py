@@ -250,3 +250,16 @@ def test_only_rates_that_are_sought_are_found():
     for rates, expected in (((0.3, 100.0), 2), ((2.0, 100.0), 1), ((0.3, 3.0), 1), ((2.0, 3.0), 0)):
         found = find_movers(film, 0.5, rates=rates)
         assert len(found) == expected, rates
+
+
+def test_slow_movers_are_found_where_the_mean_over_time_was_taken_off():
+    """It took two thirds of their own light; no sum comes above the threshold, but the motions are significant."""
+    tracks = grid_of_tracks(40, 5)
+    tracks[:, 2:] *= 0.2 / np.hypot(tracks[:, 2], tracks[:, 3])[:, None]
+    film = made_up(tracks, np.full(40, 3.4))
+    still = np.rint(film.cells.mean(axis=0)).astype(np.int8)
+    film = replace(film, cells=film.cells - still, shining=np.ones((NY, NX), bool))
+    found = find_movers(film, 0.5, rates=(0.3, 100.0))
+    away = np.hypot(found.tracks[:, 0, None] - tracks[:, 0], found.tracks[:, 1, None] - tracks[:, 1])
+    assert (away.min(axis=0) < 1.5).mean() > 0.9
+    assert (away.min(axis=1) < 2.0).all()

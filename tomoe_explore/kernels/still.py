@@ -97,8 +97,10 @@ def take_off(film: Bytes, used: Bools, x: Doubles, y: Doubles, reach: Doubles) -
                 total = 0
                 for f in frames:
                     total += film[f, j, i]
-                taken = 0
-                for q in range(n):
-                    share = total * (q + 1) // n - taken
-                    taken += share
-                    film[frames[q], j, i] = np.int8(min(max(film[frames[q], j, i] - share, -127), 127))
+                each, left, over = total // n, total - total // n * n, 0
+                for f in frames:
+                    over += left
+                    share = each
+                    if over >= n:
+                        over, share = over - n, each + 1
+                    film[f, j, i] = np.int8(min(max(film[f, j, i] - share, -127), 127))

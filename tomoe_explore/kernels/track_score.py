@@ -15,6 +15,7 @@ SOFT = 3.5  #: sigma of one frame above which more counts little: one bright fra
 SHIFT_ROWS = 32  #: rows of cells that share a frame's shift
 STEP = 1.5  #: cells between the places of a trail that are looked at
 MOST_STEPS = 30
+PASSES = 6  #: of a climb with steps of one size, at most
 
 
 @njit(cache=True, nogil=True)
@@ -82,37 +83,43 @@ def _place(track, shifts, f, n):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, inline="always")
 def _between(image, x, y):  # type: ignore[no-untyped-def]
     """Between cells, and the part of the noise's variance that interpolation leaves, less one, along x and y."""
-    i, j = int(np.floor(x)), int(np.floor(y))
+    i, j = int(x), int(y)
     a, b = x - i, y - j
     value = (1 - b) * ((1 - a) * image[j, i] + a * image[j, i + 1])
     value += b * ((1 - a) * image[j + 1, i] + a * image[j + 1, i + 1])
     return value, -2 * a * (1 - a), -2 * b * (1 - b)
 
 
-@njit(cache=True, nogil=True)
-def _value(image, place, motion, noise):  # type: ignore[no-untyped-def]
-    """Light along the trail of one frame, in sigma; NaN outside."""
-    x, y = place
-    ux, uy = motion
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _trail(motion, noise):  # type: ignore[no-untyped-def]
+    """Places of a frame's trail that are looked at, and the noise of their mean, in place of one's."""
     sigma, rho = noise
-    ny, nx = image.shape
-    speed = np.sqrt(ux * ux + uy * uy)
-    if x - abs(ux) < 0 or y - abs(uy) < 0 or x + abs(ux) >= nx - 1 or y + abs(uy) >= ny - 1:
-        return np.nan
+    speed = np.sqrt(motion[0] ** 2 + motion[1] ** 2)
     n = min(int(speed / STEP) + 1, MOST_STEPS)
-    total, variance = 0.0, 0.0
-    for k in range(n):
-        along = (k + 0.5) / n - 0.5
-        value, less_x, less_y = _between(image, x + along * ux, y + along * uy)
-        total += value
-        variance += (1 + less_x * (1 - rho)) * (1 + less_y * (1 - rho))
-    together = 1.0  # places of a trail share noise, those that are not next to each other too
+    together = 1.0  # they share noise, those that are not next to each other too
     for lag in range(1, n):
         shared = rho ** ((lag * speed / n) ** 2)
         together += 2 * (n - lag) / n * shared
         if shared < 0.01:
             break
-    variance *= together
+    return n, sigma * np.sqrt(together), 1 - rho
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _value(image, place, motion, trail):  # type: ignore[no-untyped-def]
+    """Light along the trail of one frame, in sigma; NaN outside."""
+    x, y = place
+    ux, uy = motion
+    n, sigma, apart = trail
+    ny, nx = image.shape
+    if x - abs(ux) < 0 or y - abs(uy) < 0 or x + abs(ux) >= nx - 1 or y + abs(uy) >= ny - 1:
+        return np.nan
+    total, variance = 0.0, 0.0
+    for k in range(n):
+        along = (k + 0.5) / n - 0.5
+        value, less_x, less_y = _between(image, x + along * ux, y + along * uy)
+        total += value
+        variance += (1 + less_x * apart) * (1 + less_y * apart)
     return total / (sigma * np.sqrt(variance))
 
 
@@ -124,7 +131,7 @@ def _soft(value):  # type: ignore[no-untyped-def]
     return max(value, -SOFT)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def track_snr(
     film: Bytes, used: Bools, shifts: Floats, track: tuple[float, float, float, float], noise: tuple[float, float]
 ) -> tuple[float, int]:
@@ -151,47 +158,18 @@ def track_snr(
     """
     n = len(film)
     total, seen = 0.0, 0
+    motion = track[2], track[3]
+    trail = _trail(motion, noise)
     for f in range(n):
         if used[f]:
-            x, y = _place(track, shifts, f, n)
-            value = _value(film[f], (x, y), (track[2], track[3]), noise)
+            value = _value(film[f], _place(track, shifts, f, n), motion, trail)
             if not np.isnan(value):
                 total += _soft(value)
                 seen += 1
     return (total / np.sqrt(seen) if seen else 0.0), seen
 
 
-@njit(cache=True, nogil=True)
-def best_track(
-    film: Bytes, used: Bools, shifts: Floats, start: tuple[float, float, float, float], noise: tuple[float, float]
-) -> tuple[float, float, float, float, float, int]:
-    """Climb from a track to the best one near it: ``(snr, x, y, ux, uy, n)``.
-
-    Parameters are those of `track_snr`. Steps are half a cell at first, at the middle or at the ends of the film.
-    """
-    n = len(film)
-    track = np.array(start)
-    top, seen = track_snr(film, used, shifts, start, noise)
-    step = np.array([0.5, 0.5, 1.0 / n, 1.0 / n])
-    for _ in range(4):
-        for _ in range(6):
-            moved = False
-            for p in range(4):
-                for sign in (-1.0, 1.0):
-                    old = track[p]
-                    track[p] = old + sign * step[p]
-                    s, k = track_snr(film, used, shifts, (track[0], track[1], track[2], track[3]), noise)
-                    if s > top:
-                        top, seen, moved = s, k, True
-                    else:
-                        track[p] = old
-            if not moved:
-                break
-        step *= 0.5
-    return top, track[0], track[1], track[2], track[3], seen
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def motion_snr(
     film: Bytes,
     used: Bools,
@@ -222,13 +200,14 @@ def motion_snr(
     n = len(film)
     places = np.empty((n, 2))  # on the stack
     ok = np.zeros(n, np.bool_)
-    sigma_rho, motion, m = (noise[0], noise[1]), (track[2], track[3]), 0
+    motion, m = (track[2], track[3]), 0
+    trail = _trail(motion, (noise[0], noise[1]))
     for f in range(n):
         if used[f]:
             t = f - 0.5 * (n - 1)
             places[f, 0], places[f, 1] = track[0] + track[2] * t, track[1] + track[3] * t
             place = _on_frame(places[f, 0], places[f, 1], shifts, f)
-            if not np.isnan(_value(film[f], place, motion, sigma_rho)):
+            if not np.isnan(_value(film[f], place, motion, trail)):
                 ok[f], m = True, m + 1
     if m < 2:
         return 0.0, 0.0
@@ -240,7 +219,7 @@ def motion_snr(
             if not ok[g]:
                 continue
             place = _on_frame(places[f, 0], places[f, 1], shifts, g)
-            v = _value(film[g], place, motion, sigma_rho)
+            v = _value(film[g], place, motion, trail)
             v = 0.0 if np.isnan(v) else v
             d2 = (places[f, 0] - places[g, 0]) ** 2 + (places[f, 1] - places[g, 1]) ** 2
             overlap += np.exp(-d2 / (4 * noise[2] ** 2))
@@ -249,6 +228,74 @@ def motion_snr(
                 along, soft_along = along + v, soft_along + _soft(v)
     noise_left = np.sqrt(max(m - overlap / m, 1e-6))
     return (along - still / m) / noise_left, (soft_along - soft_still / m) / noise_left
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def best_track(
+    film: Bytes,
+    used: Bools,
+    shifts: Floats,
+    start: tuple[float, float, float, float],
+    noise: tuple[float, float],
+    steps: tuple[float, int],
+) -> tuple[float, float, float, float, float, int]:
+    """Climb from a track to the best one near it: ``(snr, x, y, ux, uy, n)``.
+
+    Parameters are those of `track_snr`, and the first step (cells, at the middle or at the ends of the film) with the
+    number of steps, each half of the one before.
+    """
+    n = len(film)
+    track = np.array(start)
+    top, seen = track_snr(film, used, shifts, start, noise)
+    size = steps[0]
+    for _ in range(steps[1]):
+        for _ in range(PASSES):
+            moved = False
+            for p in range(4):
+                for sign in (-1.0, 1.0):
+                    old = track[p]
+                    track[p] = old + sign * (size if p < 2 else 2.0 * size / n)
+                    s, k = track_snr(film, used, shifts, (track[0], track[1], track[2], track[3]), noise)
+                    if s > top:
+                        top, seen, moved = s, k, True
+                    else:
+                        track[p] = old
+            if not moved:
+                break
+        size *= 0.5
+    return top, track[0], track[1], track[2], track[3], seen
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def best_motion(
+    film: Bytes,
+    used: Bools,
+    shifts: Floats,
+    start: tuple[float, float, float, float],
+    noise: tuple[float, float, float],
+    steps: tuple[float, int],
+) -> tuple[float, float, float, float, float]:
+    """The same for the motion, of `motion_snr` the soft one: ``(snr, x, y, ux, uy)``."""
+    n = len(film)
+    track = np.array(start)
+    top = motion_snr(film, used, shifts, start, noise)[1]
+    size = steps[0]
+    for _ in range(steps[1]):
+        for _ in range(PASSES):
+            moved = False
+            for p in range(4):
+                for sign in (-1.0, 1.0):
+                    old = track[p]
+                    track[p] = old + sign * (size if p < 2 else 2.0 * size / n)
+                    s = motion_snr(film, used, shifts, (track[0], track[1], track[2], track[3]), noise)[1]
+                    if s > top:
+                        top, moved = s, True
+                    else:
+                        track[p] = old
+            if not moved:
+                break
+        size *= 0.5
+    return top, track[0], track[1], track[2], track[3]
 
 
 @njit(cache=True, nogil=True)

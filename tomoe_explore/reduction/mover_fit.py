@@ -20,7 +20,7 @@ BLOCK = 18  #: frames that are each other's reference
 WITHOUT_PIXEL = 0.86
 WITHOUT_STAR, LONG_FWHM = 0.45, 4.0  #: the same without a place as large as a star, of tracks longer than so many FWHM
 SAME_FWHM = 2.0  #: fits that begin and end this near to a better one's are the same
-FIT_SNR = 6.0  #: least signal to noise of the light in the pixels
+FIT_SNR = 6.0  #: least signal to noise of the light in the pixels of `BLOCK` frames
 FAR = 2.5  #: errors; a place farther from the track has less weight (Huber 1964, Ann. Math. Stat. 35, 73)
 STEP_PX = 1.5  #: largest change of a place in one round
 
@@ -112,7 +112,8 @@ class _Fit:
     def is_real(self) -> bool:
         """Neither one pixel or star alone, nor nothing at all."""
         weight = self.values[:, 1] ** -2
-        return bool(self.sturdy and (weight * self.values[:, 0]).sum() > FIT_SNR * np.sqrt(weight.sum()))
+        least = FIT_SNR * np.sqrt(max(len(self.frame) / BLOCK, 1.0))  # what shows in a part shows in the others too
+        return bool(self.sturdy and (weight * self.values[:, 0]).sum() > least * np.sqrt(weight.sum()))
 
 
 def _fit(scene: _Scene, track: Doubles, middle: float) -> _Fit | None:

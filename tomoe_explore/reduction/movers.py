@@ -11,7 +11,7 @@ from tomoe_explore import memory
 from tomoe_explore.camera import PIXEL_SCALE
 from tomoe_explore.kernels.linking import frame_points, link
 from tomoe_explore.kernels.still import take_off
-from tomoe_explore.kernels.track_score import best_track, distinct, erase, motion_snr, track_snr
+from tomoe_explore.kernels.track_score import best_motion, best_track, distinct, erase, motion_snr, track_snr
 from tomoe_explore.kernels.tracks import FRAMES, PAD, clipped, search
 from tomoe_explore.reduction.moving import CELL, Candidates, ResidualFilm
 from tomoe_explore.reduction.values import Bools, Doubles, Floats
@@ -19,6 +19,9 @@ from tomoe_explore.reduction.values import Bools, Doubles, Floats
 POINT_SNR = 4.5  #: of a point in one frame
 POINTS_A_FRAME = 200
 SUM_SNR = 5.3  #: of a sum on the coarse grid of tracks, whose best ones are then followed exactly
+SLOW_SNR = 5.0  #: the same of slow motions among what shines
+SLOW = 0.7  #: cells a frame: motions that triples of frames do not show
+STILL_TRIPLES = np.zeros((1, 2), np.int64)
 STACK_RATE = 15.0  #: largest rate of the sums, arcsec/s; faster ones are linked only
 DRIFTS = (0.1, 0.25)  #: speeds that sources of the stack are followed from, cells a frame
 MAX_HITS = 60_000
@@ -28,6 +31,8 @@ MAX_CANDIDATES = 200
 BRIGHT_FRAME = 10.0  #: signal to noise in a frame from which a mover's wings count
 SAME_CELLS = 3.0  #: tracks that begin and end as near as this are one
 STILL_BONUS = 2.0  #: a motion need not be as significant as the light: few things shine, and fewer of them move
+HOPE = 0.9  #: a climb adds no more to a score after its first steps
+SURE = 8.0  #: scores from which it does not matter whether another track near has a little more
 KEEP_SCORE = 6.6  #: a film of high latitude has a tenth of a false candidate above it
 
 Track = tuple[float, float, float, float]
@@ -43,7 +48,9 @@ class _Search:
     sigma: float
     correlation: float
     width: float
+    shining: Bools  # cells of which the mean over time was taken off
     rates: tuple[float, float]  # cells a frame
+    keep: float
 
     @property
     def n_frames(self) -> int:
@@ -51,10 +58,27 @@ class _Search:
         return len(self.cells)
 
     def follow(self, track: Track) -> tuple[float, Track]:
-        """Score of the best track near one, and that track."""
+        """Score of the best track near one, and that track; the climb is given up where nothing is near."""
         noise = self.sigma, self.correlation
-        _, x, y, ux, uy, _ = best_track(self.cells, self.used, self.shifts, track, noise)
-        return self.score((x, y, ux, uy))[0], (x, y, ux, uy)
+        film = self.cells, self.used, self.shifts
+        light, *near, _ = best_track(*film, track, noise, (0.5, 1))
+        track = near[0], near[1], near[2], near[3]
+        hopeless = light < self.keep - HOPE and not self.shines(track)
+        if hopeless or self.score(track)[0] < self.keep - HOPE:
+            return 0.0, track
+        _, *near, _ = best_track(*film, track, noise, (0.25, 2))
+        one = near[0], near[1], near[2], near[3]
+        score = self.score(one)[0]
+        if score >= SURE or not self.shines(track):
+            return score, one
+        _, *near = best_motion(*film, track, (*noise, self.width), (0.5, 3))
+        other = near[0], near[1], near[2], near[3]
+        return max((score, one), (self.score(other)[0], other))
+
+    def shines(self, track: Track) -> bool:
+        """Whether the mean over time was taken off about its middle, and some of its own light with it."""
+        ny, nx = self.shining.shape
+        return bool(self.shining[min(max(round(track[1]), 0), ny - 1), min(max(round(track[0]), 0), nx - 1)])
 
     def score(self, track: Track) -> tuple[float, float]:
         """The greater significance, of the light or of the motion, and `STILL_BONUS` above that of the motion at most.
@@ -112,22 +136,25 @@ def find_movers(
     """
     scale = frame_interval_s / PIXEL_SCALE / CELL
     low, high = rates[0] * scale, rates[1] * scale
+    shining: Bools = np.logical_or.reduce([film.shining[j::CELL, i::CELL] for j in range(CELL) for i in range(CELL)])
     found: list[tuple[float, int, Track]] = []
+    too_many = False
     for start in range(0, len(film.cells), FRAMES):
         here = slice(start, min(start + FRAMES, len(film.cells)))
         if film.recorded[here].sum() < 4:
             continue
         part = _Search(
             _copy(film.cells[here]), film.recorded[here], film.shifts[here],
-            film.sigma, film.correlation, film.width, (low, high),
+            film.sigma, film.correlation, film.width, shining, (low, high), keep,
         )  # fmt: skip
         middle = start + (part.n_frames - 1) / 2 - (len(film.cells) - 1) / 2
         one = _linked(part, keep)
         one += _drifting(part, film.drifting, middle, keep)
         one += _summed(part, min(high, STACK_RATE * scale), keep, max(MAX_CANDIDATES - len(one), 0))
         found += [(score, start, track) for score, track in one]
+        too_many |= len(one) >= MAX_CANDIDATES
     found.sort(key=lambda candidate: -candidate[0])
-    return _candidates(found[:MAX_CANDIDATES], film, too_many=len(found) >= MAX_CANDIDATES)
+    return _candidates(found, film, too_many=too_many)
 
 
 def _linked(part: _Search, keep: float) -> list[tuple[float, Track]]:
@@ -158,7 +185,8 @@ def _summed(part: _Search, fastest: float, keep: float, limit: int) -> list[tupl
     """What only the sum along a motion shows."""
     n, ny, nx = part.cells.shape
     room = memory.empty((FRAMES, ny, nx + 2 * PAD), np.int8)
-    clipped(part.cells, room)
+    still = np.zeros((ny, nx), np.int8)
+    clipped(part.cells, still, room)
     least = SUM_SNR * part.sigma * float(np.sqrt(part.used.sum()))
     hits = memory.empty((MAX_HITS, 5), np.int32)
     settled = False
@@ -167,14 +195,31 @@ def _summed(part: _Search, fastest: float, keep: float, limit: int) -> list[tupl
             least *= 1.2
         else:  # a ghost in one place must not raise the threshold everywhere
             part.settle()
-            clipped(part.cells, room)
+            clipped(part.cells, still, room)
             settled = True
-    hits = hits[:n_hits]
+    starts = _starts(hits[:n_hits], n)
+    clipped(part.cells, part.shining.view(np.int8), room)  # where it shines sums are higher, by one a frame
+    n_hits = search(room, STILL_TRIPLES, SLOW**2, int(least), hits)
+    return _accepted(part, starts + _starts(_slow(part, hits[:n_hits]), n), keep, limit)
+
+
+def _starts(hits: NDArray[np.int32], n_frames: int) -> list[Track]:
+    """Tracks of hits, each once; the search has its middle in that of eighteen frames."""
     best = distinct(hits, np.argsort(-hits[:, 0], kind="stable"), (FRAMES - 1) / 2, SAME_CELLS, MAX_TRACKS)
-    # the search has its middle in that of eighteen frames
-    early = (n - FRAMES) / 2
-    starts = [(x + ux / 9 * early, y + uy / 9 * early, ux / 9, uy / 9) for _, x, y, ux, uy in hits[best].tolist()]
-    return _accepted(part, starts, keep, limit)
+    early = (n_frames - FRAMES) / 2
+    return [(x + ux / 9 * early, y + uy / 9 * early, ux / 9, uy / 9) for _, x, y, ux, uy in hits[best].tolist()]
+
+
+def _slow(part: _Search, hits: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Hits in a lifted film that are motions: of a slow mover the mean over time took much light, of the noise too."""
+    hits = hits[part.shining[hits[:, 2], hits[:, 1]]]
+    n, t = int(part.used.sum()), np.flatnonzero(part.used)
+    speed = np.hypot(hits[:, 3], hits[:, 4]) / 9
+    steps = np.linspace(0, speed.max(initial=0.1), 50)
+    apart = (t[:, None] - t).ravel() * steps[:, None]
+    left = 1 - np.exp(-(apart**2) / (4 * part.width**2)).mean(axis=1)
+    noise = part.sigma * np.sqrt(n * np.interp(speed, steps, left))
+    return hits[(speed > 0) & (hits[:, 0] - n > SLOW_SNR * noise)]
 
 
 def _motions(fastest: float) -> NDArray[np.int64]:
@@ -201,16 +246,19 @@ def _accepted(part: _Search, starts: list[Track], keep: float, limit: int) -> li
 
 
 def _candidates(found: list[tuple[float, int, Track]], film: ResidualFilm, *, too_many: bool) -> Candidates:
-    """Tracks of parts of the film as tracks of the film, each object once."""
+    """Tracks of parts of the film as tracks of the film, each object once, the best `MAX_CANDIDATES`."""
     n = len(film.cells)
     score, start = (np.array([c[k] for c in found], float) for k in (0, 1))
     tracks: Doubles = np.array([c[2] for c in found], float).reshape(-1, 4)
     middle = start + (np.minimum(FRAMES, n - start) - 1) / 2
     alone = np.ones(len(found), bool)
     for k in range(len(found)):
-        for j in np.flatnonzero(alone[:k] & (start[:k] != start[k])):
-            later = middle[k] - middle[j]
-            off = tracks[j, :2] + tracks[j, 2:] * later - tracks[k, :2]
-            slip = np.abs(tracks[j, 2:] - tracks[k, 2:]).max() * FRAMES
-            alone[k] &= bool(np.abs(off).max() > SAME_CELLS + 0.1 * abs(later) or slip > 3 * SAME_CELLS)
-    return Candidates(tracks[alone], middle[alone], score[alone], too_many)
+        better = np.flatnonzero(alone[:k] & (start[:k] != start[k]))
+        later = (middle[k] - middle[better])[:, None]
+        off = np.abs(tracks[better, :2] + tracks[better, 2:] * later - tracks[k, :2])
+        slip = np.abs(tracks[better, 2:] - tracks[k, 2:]) * FRAMES
+        same = (off <= SAME_CELLS + 0.1 * np.abs(later)).all(axis=1) & (slip <= 3 * SAME_CELLS).all(axis=1)
+        alone[k] = not same.any()
+    best = np.flatnonzero(alone)[:MAX_CANDIDATES]
+    too_many |= int(alone.sum()) >= MAX_CANDIDATES
+    return Candidates(tracks[best], middle[best], score[best], too_many)

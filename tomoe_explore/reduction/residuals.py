@@ -156,7 +156,7 @@ def _changes(frames: FrameSeries, rows: int) -> tuple[Floats, Floats, Floats, Fl
 def _sigma(cells: NDArray[np.int8], shining: Bools) -> float:
     """Noise of the cells without stars, from some rows."""
     free = ~(shining[::16, ::CELL] | shining[1::16, 1::CELL])
-    values = cells[::3, ::8][:, free].astype(np.float32)
+    values = cells[::6, ::8][:, free].astype(np.float32)
     return float(np.sqrt(np.mean(np.clip(values, -CLIP, CLIP) ** 2)))
 
 
