@@ -3,8 +3,9 @@
     python benchmarks/streaks.py [--quick] [--json] [--scratch DIR]
 
 Films are simulated from real Gaia stars (a sparse and a dense field) and a synthetic sky, in seeings of 2 to 8 arcsec;
-each has six streaks of 60 px and more, half of them in one frame, half in three or four; every third film has streaks
-of 300 px and more at half the noise of a pixel, and is searched in deep mode.
+each has six streaks of 60 px and more, half of them in one frame, half in three or four (their rates are judged), and
+three glints; every third film has streaks of 300 px and more at half the noise of a pixel, and is searched in deep
+mode.
 
 completeness
     By the signal to noise of a pixel on the ridge: streaks with a row in the table; of those that show 60 px or more in
@@ -15,11 +16,14 @@ false_per_frame
     Rows that are no streak put in, over all frames; not in deep mode (``false_per_frame_deep``).
 end_error_px, end_error_px_snr1
     Distance from a true end along the streak that 68 % of the ends stay within: streaks within one frame; of S/N 1.
-rate_pull_rms
-    Error of the rate over its standard error, of streaks that have one.
-core_seconds_per_film
-    CPU seconds of search, fit, joining and classes; the best of the rounds, median of the films timed, which have six
-    streaks each. The film of residuals is counted with the movers, who need it too.
+glint_completeness, false_glints_per_frame
+    Of points in one frame (three a film, 11 to 16 mag) above a signal to noise of 8 there, those with a row; rows of
+    class ``glint`` that are none, by the field.
+rate_pull_rms, rates
+    Error of the rate over its standard error, of streaks that have one; and their number.
+core_seconds_per_film, glint_core_seconds_per_film
+    CPU seconds of search, fit, joining and classes, and of the search for points; the best of the rounds, median of the
+    films timed, which have six streaks each. The film of residuals is counted with the movers, who need it too.
 
 A figure that was not measured is null.
 """
@@ -47,7 +51,7 @@ PROCESSES = 2
 def main() -> None:
     """Measure, print the tables, and with ``--json`` the document."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--quick", action="store_true", help="9 films instead of 216: some minutes")
+    parser.add_argument("--quick", action="store_true", help="36 films instead of 216: three minutes")
     parser.add_argument("--json", action="store_true", help="one document on standard output, tables on standard error")
     parser.add_argument("--scratch", type=Path, help="where films are made and deleted: 2 GB (default: the system's)")
     options = parser.parse_args()

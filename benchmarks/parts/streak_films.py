@@ -17,6 +17,8 @@ A_FILM = 6
 LONGEST_S = 0.3  #: of those that stay in one frame
 LEAST_PX = 60.0  #: of what a frame shows, to count
 EXPTIME_S = 0.4999
+GLINT_SNR = 8.0  #: of a glint that counts, matched to its image
+GLINT_PX = 3.0  #: from its place to its row
 
 
 def placed(rng: np.random.Generator, detector_id: int, exposures: int, frames: int) -> list[PlacedStreak]:
@@ -61,11 +63,16 @@ class StreakScore:
     rate_pull : list of float
         Error of the rate over its standard error.
     kinds : list of (truth, given)
-    false : int
+    false : list of str
+        Rows that are no streak put in.
+    glints : list of bool
+        Of each glint put in above `GLINT_SNR` whether it has a row.
+    false_glints : list of str
     frames : int
-    seconds : list of float
-        CPU seconds of the search in each round; empty where it was not timed.
+    seconds, glint_seconds : list of float
+        CPU seconds of the searches in each round; empty where they were not timed.
     deep : bool
+    field : str
     """
 
     found: list[tuple[str, float, float, float, int]] = field(default_factory=list)
@@ -73,9 +80,13 @@ class StreakScore:
     rate_pull: list[float] = field(default_factory=list)
     kinds: list[tuple[str, str]] = field(default_factory=list)
     false: list[str] = field(default_factory=list)
+    glints: list[bool] = field(default_factory=list)
+    false_glints: list[str] = field(default_factory=list)
     frames: int = 0
     seconds: list[float] = field(default_factory=list)
+    glint_seconds: list[float] = field(default_factory=list)
     deep: bool = False
+    field: str = ""
 
 
 def score(
@@ -90,18 +101,19 @@ def score(
     about : (field, seeing, name)
     deep : bool
     """
-    out = StreakScore(deep=deep)
+    out = StreakScore(deep=deep, field=about[0])
     ends = np.column_stack([rows[n] for n in ("x1", "y1", "x2", "y2")]).astype(float).reshape(-1, 4)
-    explained = np.zeros(len(ends), bool)
-    for streak in np.unique(truth["streak_id"]):
+    explained = _score_glints(out, truth, rows)
+    for streak in np.unique(truth["streak_id"][truth["class"] != "glint"]):
         one = {n: v[truth["streak_id"] == streak] for n, v in truth.items()}
         longest = int(np.argmax(one["length"]))
         pieces = np.column_stack([one[n] for n in ("x1", "y1", "x2", "y2")]).astype(float)
         whole = np.concatenate([pieces[0, :2], pieces[-1, 2:]])
         near = (rows["frame_first"] <= one["frame_last"].max()) & (rows["frame_last"] >= one["frame_first"].min())
         mine = np.array([near[k] and _covers(whole, ends[k]) for k in range(len(ends))], bool)
+        mine &= rows["class"] != "glint"
         explained |= mine
-        if one["length"][longest] < LEAST_PX * PIXEL_SCALE or one["class"][0] == "glint":
+        if one["length"][longest] < LEAST_PX * PIXEL_SCALE:
             continue
         nominal = SNRS[int(np.argmin(np.abs(np.log(np.array(SNRS) / np.median(one["snr"])))))]
         out.found.append((about[0], nominal, about[1], float(one["length"][longest]) / PIXEL_SCALE, int(mine.sum())))
@@ -112,10 +124,26 @@ def score(
             if np.isfinite(rows["rate"][k]):
                 out.rate_pull.append(float((rows["rate"][k] - one["rate"][0]) / rows["rate_err"][k]))
             out.kinds.append((str(one["class"][0]), str(rows["class"][k])))
-    for k in np.flatnonzero(~explained & (rows["class"] != "glint")):
+    for k in np.flatnonzero(~explained):
         place = np.round(ends[k]).astype(int).tolist()
-        out.false.append(f"{about[2]}, frame {rows['frame_first'][k]}, {place}, S/N {rows['snr'][k]:.1f}")
+        kind = out.false_glints if rows["class"][k] == "glint" else out.false
+        kind.append(f"{about[2]}, frame {rows['frame_first'][k]}, {place}, S/N {rows['snr'][k]:.1f}")
     return out
+
+
+def _score_glints(out: StreakScore, truth: dict[str, NDArray[Any]], rows: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
+    """Note which glints were found; whether each row is a true one."""
+    mine, glint = rows["class"] == "glint", truth["class"] == "glint"
+    explained = np.zeros(len(mine), bool)
+    for k in np.flatnonzero(glint):
+        near = np.hypot(rows["x1"] - truth["x1"][k], rows["y1"] - truth["y1"][k]) < GLINT_PX
+        frame = truth["frame_first"][k]
+        near &= mine & (rows["frame_first"] <= frame) & (rows["frame_last"] >= frame)
+        explained |= near
+        sigma = float(truth["width"][k]) / PIXEL_SCALE / 2.3548
+        if truth["snr"][k] * np.sqrt(np.pi) * sigma > GLINT_SNR:  # the brightest pixel's, for a Gaussian image
+            out.glints.append(bool(near.any()))
+    return explained
 
 
 def _covers(true: NDArray[np.float64], ends: NDArray[np.float64]) -> bool:

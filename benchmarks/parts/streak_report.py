@@ -18,15 +18,21 @@ def figures_of(scores: Sequence[StreakScore]) -> dict[str, object]:
     rows = [f[4] for f in plain if f[4] > 0]
     ends = [e for s in scores if not s.deep for e in s.end_error]
     pulls = [p for s in scores for p in s.rate_pull]
+    glints = [g for s in scores if not s.deep for g in s.glints]
     timed = [min(s.seconds) for s in scores if s.seconds]
+    glints_timed = [min(s.glint_seconds) for s in scores if s.glint_seconds]
     return {
         "completeness": by_snr,
         "one_row": float(np.mean([r == 1 for r in rows])) if rows else None,
         "false_per_frame": _rate(scores, deep=False), "false_per_frame_deep": _rate(scores, deep=True),
+        "glint_completeness": float(np.mean(glints)) if glints else None,
+        "false_glints_per_frame": _glint_rates(scores),
         "end_error_px": _percentile([e for _, e in ends]),
         "end_error_px_snr1": _percentile([e for snr, e in ends if snr == SNRS[1]]),
         "rate_pull_rms": float(np.sqrt(np.mean(np.square(pulls)))) if pulls else None,
+        "rates": len(pulls),
         "core_seconds_per_film": float(np.median(timed)) if timed else None,
+        "glint_core_seconds_per_film": float(np.median(glints_timed)) if glints_timed else None,
         "completeness_by_seeing": {
             f"{seeing:g}": _part([f for f in plain if f[1] == SNRS[1] and f[2] == seeing])
             for seeing in sorted({f[2] for f in plain})
@@ -41,6 +47,12 @@ def _part(found: Sequence[tuple[str, float, float, float, int]]) -> float | None
 def _rate(scores: Sequence[StreakScore], *, deep: bool) -> float | None:
     frames = sum(s.frames for s in scores if s.deep == deep)
     return sum(len(s.false) for s in scores if s.deep == deep) / frames if frames else None
+
+
+def _glint_rates(scores: Sequence[StreakScore]) -> dict[str, float]:
+    fields = sorted({s.field for s in scores})
+    of_field = {field: [s for s in scores if s.field == field] for field in fields}
+    return {f: sum(len(s.false_glints) for s in some) / sum(s.frames for s in some) for f, some in of_field.items()}
 
 
 def _percentile(errors: Sequence[float]) -> float | None:
@@ -66,4 +78,5 @@ def report(figures: dict[str, object], scores: Sequence[StreakScore]) -> str:
     rows = [[*pair, pairs.count(pair)] for pair in sorted(set(pairs))]
     parts.append(table("class", ["true", "given", "streaks"], rows, words=2))
     parts.append("false\n" + "\n".join(f"  {line}" for s in scores for line in s.false))
+    parts.append("false glints\n" + "\n".join(f"  {line}" for s in scores for line in s.false_glints))
     return "\n\n".join(parts)

@@ -23,19 +23,22 @@ from tomoe_explore.reduction.recipe import Parameters, reduce_film
 from tomoe_explore.refcat import read_refcat
 from tomoe_explore.simulate import Simulation
 
-QUICK = Size(nights=1, exposures=3, cloudy=0, timed=(0,), rounds=3, seeings=(3.0,))
+QUICK = Size(nights=2, exposures=6, cloudy=0, timed=(0,), rounds=3, seeings=(3.0, 4.0))
 FULL = Size(nights=12, exposures=6, cloudy=0, timed=(0,), rounds=5, seeings=(2.0, 2.5, 3.0, 3.5, 4.0, 5.0))
 FRAMES = 18
-SEARCH = ("tomoe_explore.reduction.recipe:find_trails", "tomoe_explore.reduction.recipe:fit_trails",
-          "tomoe_explore.reduction.recipe:track_streaks", "tomoe_explore.reduction.recipe:classify",
-          "tomoe_explore.reduction.recipe:mask_streaks")  # fmt: skip
+GLINTS = 3  #: a film
+SEARCH = tuple(
+    f"tomoe_explore.reduction.recipe:{name}"
+    for name in ("calm", "find_trails", "fit_trails", "track_streaks", "classify", "mask_streaks")
+)
+POINTS = "tomoe_explore.reduction.recipe:find_glints", "tomoe_explore.reduction.recipe:with_glints"
 
 
 def work_on(night: Night, scratch: Path, rounds: int = 1) -> tuple[list[StreakScore], float | None]:
     """The scores of a night's films, and where it is timed the yardstick: CPU seconds to read a film's bytes."""
     night = replace(night, pointing_error_arcmin=0.75)
     streaks = placed(np.random.default_rng(night.seed), night.detector_id, night.exposures, FRAMES)
-    with films(night, scratch, frames=FRAMES, streaks=0, movers=0, glints=0, placed_streaks=streaks) as made:
+    with films(night, scratch, frames=FRAMES, streaks=0, movers=0, glints=GLINTS, placed_streaks=streaks) as made:
         masters, refcat = _masters(made), read_refcat(made.refcat)
         truth = made.truth("streaks")
         scores = []
@@ -44,7 +47,7 @@ def work_on(night: Night, scratch: Path, rounds: int = 1) -> tuple[list[StreakSc
             watch, reduction = measure.Stopwatch(), None
             for _ in range(rounds if night.timed and not deep else 1):
                 try:
-                    with watch.on("streaks", *SEARCH):
+                    with watch.on("streaks", *SEARCH), watch.on("glints", *POINTS):
                         reduction = reduce_film(
                             film, masters, refcat, parameters=Parameters(deep_streaks=deep), reduction_id=1001001
                         )  # fmt: skip
@@ -55,8 +58,11 @@ def work_on(night: Night, scratch: Path, rounds: int = 1) -> tuple[list[StreakSc
             of_film = truth.filter(pc.equal(truth["exposure_id"], film.exposure.exposure_id))
             about = night.field, night.seeing, f"{night.name}, {film.exposure.where}"
             one = score(_columns(of_film), _columns(reduction.tables["streaks"]), about, deep)
-            seconds = watch.blocks("streaks").tolist() if night.timed and not deep else []
-            scores.append(replace(one, frames=FRAMES, seconds=seconds))
+            one = replace(one, frames=FRAMES)
+            if night.timed and not deep:
+                seconds = watch.blocks("streaks").tolist(), watch.blocks("glints").tolist()
+                one = replace(one, seconds=seconds[0], glint_seconds=seconds[1])
+            scores.append(one)
         return scores, _yardstick(made.films[0]) if night.timed else None
 
 

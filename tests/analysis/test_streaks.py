@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import tomoe_explore as te
+from tomoe_explore import raw
+from tomoe_explore.data import Masters
 from tomoe_explore.errors import ParameterError
+from tomoe_explore.ids import make_reduction_id
+from tomoe_explore.reduction.masters import make_dark, make_flat
+from tomoe_explore.reduction.recipe import reduce_film
+from tomoe_explore.refcat import read_refcat
+from tomoe_explore.simulate import simulate
 from tomoe_explore.simulate.header import ExposureSetup
 from tomoe_explore.simulate.projection import Projection
 from tomoe_explore.simulate.streaks import SkyStreak
@@ -82,3 +91,32 @@ def test_no_rows_and_rows_without_columns() -> None:
     assert te.join_streaks(rows.iloc[:0]).empty
     with pytest.raises(ParameterError, match="across_err are missing"):
         te.join_streaks(rows.drop(columns="across_err"))
+
+
+@pytest.mark.slow
+def test_a_streak_on_reduced_films_of_two_detectors_is_one_row(tmp_path: Path) -> None:
+    """One of sixteen drawn crosses from detector 111 to 112 in its frames 2 and 3; the others stay on theirs."""
+    night = simulate(
+        tmp_path, detectors=(111, 112), exposures=1, frames=10, seed=4, movers=0, streaks=8, glints=0, seeing=3.0,
+        progress=False,
+    )  # fmt: skip
+    refcat, found = read_refcat(night.refcat), []
+    for paths in zip(night.films, night.darks, night.flats, strict=True):
+        film, dark, flat = (raw.open_film(path) for path in paths)
+        master = make_dark(dark)
+        reduction_id = make_reduction_id(film.exposure.exposure_id, film.exposure.detector_id, 1)
+        reduced = reduce_film(film, Masters(master, make_flat(flat, master)), refcat, reduction_id=reduction_id)
+        found.append(reduced.tables["streaks"].to_pandas())
+    rows = pd.concat(found)
+    assert set(rows["detector_id"]) == {111, 112}
+    joined = te.join_streaks(rows)
+    assert len(joined) == len(rows) - 1
+    (one,) = (row for _, row in joined[joined["n_detectors"] == 2].iterrows())
+    true = night.truth("streaks").to_pandas()
+    true = true[true["streak_id"] == 111006]
+    assert (one["frame_first"], one["frame_last"]) == (true["frame_first"].min(), true["frame_last"].max())
+    ends = np.array([[one["ra1"], one["dec1"]], [one["ra2"], one["dec2"]]])
+    of_truth = np.concatenate([true[["ra1", "dec1"]].to_numpy(), true[["ra2", "dec2"]].to_numpy()])
+    away = np.hypot(*((ends[:, None] - of_truth) * [np.cos(np.radians(12.0)), 1.0]).transpose(2, 0, 1)) * 3600
+    assert away.min(axis=1).max() < 15.0  # each end is one of its pieces'
+    assert one["length"] > 1.5 * rows.loc[rows["streak_id"] == one["streak_id"], "length"].max()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from tomoe_explore import raw
 from tomoe_explore.data import Masters, Reduction
 from tomoe_explore.reduction.masters import make_dark, make_flat
 from tomoe_explore.reduction.recipe import Parameters, reduce_film
+from tomoe_explore.reduction.streaks import TRAILS_A_FRAME
 from tomoe_explore.refcat import read_refcat
 from tomoe_explore.schema import Flag
 from tomoe_explore.simulate import simulate
@@ -135,6 +137,20 @@ def shake(adu: np.ndarray) -> np.ndarray:
     return adu
 
 
+def sweep(adu: np.ndarray) -> np.ndarray:
+    """A light that is brighter on one side."""
+    adu[4] += 150 + np.float32(0.1) * np.arange(adu.shape[2], dtype=np.float32)
+    return adu
+
+
+def gust(adu: np.ndarray) -> np.ndarray:
+    """Images of a frame are trails."""
+    rng = np.random.default_rng(3)
+    moved = sum(np.roll(adu[4], (k, 2 * k), (0, 1)) for k in range(-3, 4)) / np.float32(7)
+    adu[4] = moved + np.float32(7) * rng.standard_normal(adu[4].shape, np.float32)
+    return adu
+
+
 def ghost(adu: np.ndarray) -> np.ndarray:
     """A ring of scattered light in every frame, brighter in one."""
     y, x = np.mgrid[: adu.shape[1], : adu.shape[2]]
@@ -158,7 +174,7 @@ def lost(adu: np.ndarray) -> np.ndarray:
     return adu
 
 
-@pytest.mark.parametrize("edit", [flash, shake, ghost, hot, lost])
+@pytest.mark.parametrize("edit", [flash, sweep, shake, gust, ghost, hot, lost])
 def test_a_film_that_goes_wrong_has_no_flood_of_streaks(field: Field, edit) -> None:
     rows = field.reduce(field.edited(edit)).tables["streaks"]
     assert rows.num_rows <= (8 if edit is ghost else 1)  # arcs of a ring are trails, of a few rows
@@ -186,5 +202,27 @@ def test_more_trails_than_are_kept_are_told(field: Field) -> None:
         return adu
 
     rows = frame_of(field.reduce(field.edited(comb)).tables["streaks"])
-    assert 20 <= len(rows) <= 200
+    assert len(rows) == TRAILS_A_FRAME
     assert (rows["flags"] & Flag.TOO_MANY > 0).all()
+    for end in ("y1", "y2"):  # on the teeth, not across them
+        assert (((rows[end] - 11 + 9) % 18 - 9).abs() < 1).all()
+
+
+@pytest.mark.parametrize("frames", [6, 12, pytest.param(120, marks=pytest.mark.slow)])
+def test_films_of_other_lengths_have_their_streak(tmp_path: Path, frames: int) -> None:
+    """One that crosses three frames, and nothing else."""
+    night = simulate(
+        tmp_path, detectors=(112,), exposures=1, frames=frames, seed=9, movers=0, streaks=0, glints=0, seeing=3.0,
+        progress=False, placed_streaks=(PlacedStreak(112, 0, 1000, 500, 300, 25, frames / 4, 1.3, 3.0),),
+    )  # fmt: skip
+    film, dark, flat = (raw.open_film(p[0]) for p in (night.films, night.darks, night.flats))
+    master = make_dark(dark)
+    masters = Masters(master, make_flat(flat, master))
+    reduction = reduce_film(film, masters, read_refcat(night.refcat), reduction_id=357_754_112_001)
+    (row,), truth = reduction.tables["streaks"].to_pylist(), night.truth("streaks").to_pandas()
+    assert film.n_frames == frames
+    assert row["frame_first"] == truth["frame_first"].min()
+    assert row["frame_last"] == truth["frame_last"].max()
+    assert row["rate"] == pytest.approx(300, abs=4 * row["rate_err"])
+    ends = truth["x1"].iloc[0], truth["y1"].iloc[0], truth["x2"].iloc[-1], truth["y2"].iloc[-1]
+    assert [row[n] for n in ("x1", "y1", "x2", "y2")] == pytest.approx(ends, abs=5)

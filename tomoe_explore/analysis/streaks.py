@@ -84,7 +84,7 @@ def _label(one: pd.DataFrame, group: NDArray[np.int64]) -> None:
 
 
 def _same(a: pd.Series, b: pd.Series) -> bool:
-    if a["detector_id"] == b["detector_id"]:
+    if a["detector_id"] == b["detector_id"] or min(a["length"], b["length"]) <= 0:  # glints do not move
         return False
     center = float(a["ra1"]), float(a["dec1"])
     ends = []

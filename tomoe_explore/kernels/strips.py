@@ -17,6 +17,8 @@ Floats = NDArray[np.float32]
 STEP = 0.125  #: px between values of a tabulated image
 BINS_PX = 4  #: bins a pixel of the profile across
 
+_RISE = 128  #: values of a blurred step that are tabulated
+
 
 @njit(cache=True, nogil=True)
 def strip(
@@ -46,7 +48,7 @@ def strip(
     Returns
     -------
     ndarray of float32, (4, k)
-        Along and across the line, px; ADU flat-fielded; its variance.
+        Along and across the line, px; ADU flat-fielded; its weight, 1 / variance.
     """
     x0, y0, bscale, bzero = packing
     dark, flat, background, stack, stars, mask = images
@@ -74,7 +76,7 @@ def strip(
             value = (bzero + bscale * decode(frame[y + y0, x + x0]) - dark[y, x]) / flat[y, x]
             out[0, k], out[1, k], out[2, k] = along, across, value - level - star * brightness
             noise = max(level + star, 1.0) * inverse_gain / flat[y, x] + read_variance / flat[y, x] ** 2
-            out[3, k] = noise + (star_error * star) ** 2
+            out[3, k] = 1.0 / (noise + (star_error * star) ** 2)
             k += 1
     return out[:, :k]
 
@@ -122,9 +124,9 @@ def normal_equations(
     shape, slope = image
     first, last = span
     middle, length = 0.5 * (first + last), last - first
-    normal, right = np.zeros((3, 3)), np.zeros(3)
-    clip = solved[0] != 0.0
-    terms = np.empty(3)
+    a, b, c = solved
+    clip = a != 0.0
+    n00, n01, n02, n11, n12, n22, r0, r1, r2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for k in range(pixels.shape[1]):
         along = pixels[0, k]
         if along < first or along > last:
@@ -135,20 +137,28 @@ def normal_equations(
         if i + 1 >= len(shape):
             continue
         part = place - i
-        terms[0] = shape[i] + part * (shape[i + 1] - shape[i])
+        u = shape[i] + part * (shape[i + 1] - shape[i])
         edge = -(slope[i] + part * (slope[i + 1] - slope[i]))
-        terms[1] = edge if d >= 0 else -edge
-        terms[2] = terms[1] * (along - middle) / length
-        light, variance = pixels[2, k], pixels[3, k]
+        v = edge if d >= 0 else -edge
+        w = v * (along - middle) / length
+        light, weight = pixels[2, k], pixels[3, k]
         if clip:
-            model = terms[0] * solved[0] + terms[1] * solved[1] + terms[2] * solved[2]
-            if abs(light - model) > 5.0 * math.sqrt(variance) + abs(model):
+            model = u * a + v * b + w * c
+            beyond = abs(light - model) - abs(model)
+            if beyond > 0 and beyond * beyond * weight > 25.0:
                 continue
-        for a in range(3):
-            right[a] += terms[a] * light / variance
-            for b in range(3):
-                normal[a, b] += terms[a] * terms[b] / variance
-    return normal, right
+        uw, vw, ww = u * weight, v * weight, w * weight
+        n00, n01, n02, n11, n12, n22 = (
+            n00 + uw * u,
+            n01 + uw * v,
+            n02 + uw * w,
+            n11 + vw * v,
+            n12 + vw * w,
+            n22 + ww * w,
+        )
+        r0, r1, r2 = r0 + uw * light, r1 + vw * light, r2 + ww * light
+    normal = np.array([[n00, n01, n02], [n01, n11, n12], [n02, n12, n22]])
+    return normal, np.array([r0, r1, r2])
 
 
 @njit(cache=True, nogil=True)
@@ -165,8 +175,8 @@ def ridge(
         if at < 0 or at >= n or i + 1 >= len(shape):
             continue
         value = shape[i] + (place - i) * (shape[i + 1] - shape[i])
-        light[at] += value * pixels[2, k] / pixels[3, k]
-        weight[at] += value * value / pixels[3, k]
+        light[at] += value * pixels[2, k] * pixels[3, k]
+        weight[at] += value * value * pixels[3, k]
     for at in range(n):
         light[at] /= max(weight[at], 1e-30)
     return light, weight
@@ -184,25 +194,53 @@ def profile_across(
         at = round(_across(pixels[1, k], along, off) * BINS_PX) + half
         if along < span[0] or along > span[1] or at < 0 or at > 2 * half:
             continue
-        light[at] += pixels[2, k] / pixels[3, k]
-        weight[at] += 1.0 / pixels[3, k]
+        light[at] += pixels[2, k] * pixels[3, k]
+        weight[at] += pixels[3, k]
     filled = np.flatnonzero(weight)
     return (filled - half) / BINS_PX, light[filled] / weight[filled], weight[filled]
+
+
+@njit(cache=True, nogil=True)
+def extent(along: Doubles, light: Doubles, weight: Doubles, ends: tuple[float, float]) -> tuple[float, float]:
+    """Most likely ends of an even trail about the middle of given ones, by its ridge (1 px apart)."""
+    first, last = ends
+    n = len(along)
+    for _ in range(2):
+        total, norm = 0.0, 1e-30
+        for k in range(n):
+            if first <= along[k] <= last:
+                total, norm = total + light[k] * weight[k], norm + weight[k]
+        half = 0.5 * max(total / norm, 0.0)
+        middle = min(max(round(0.5 * (first + last) - along[0]), 1), n - 1)
+        sum_, top = 0.0, -1e300
+        for k in range(middle - 1, -1, -1):
+            sum_ += weight[k] * (light[k] - half)
+            if sum_ > top:
+                top, first = sum_, along[k]
+        sum_, top = 0.0, -1e300
+        for k in range(middle, n):
+            sum_ += weight[k] * (light[k] - half)
+            if sum_ > top:
+                top, last = sum_, along[k]
+    return first, last
 
 
 @njit(cache=True, nogil=True)
 def end_chi2(along: Doubles, light: Doubles, weight: Doubles, grid: Doubles, step: tuple[float, float]) -> Doubles:
     """Chi-square of a ridge that begins at each place of a grid; ``step`` is its brightness and blur (sigma, px)."""
     level, blur = step
-    chi2 = np.zeros(len(grid))
+    rise = np.empty(_RISE + 2)
+    for k in range(len(rise)):
+        rise[k] = 0.5 * level * (1.0 + math.erf((8.0 * k / _RISE - 4.0) * 0.7071067811865476))
+    chi2, unit = np.zeros(len(grid)), _RISE / 8.0
     for g in range(len(grid)):
+        total = 0.0
         for k in range(len(along)):
-            u = (along[k] - grid[g]) / blur
-            if u > 4.0:
-                model = level
-            elif u < -4.0:
-                model = 0.0
-            else:
-                model = 0.5 * level * (1.0 + math.erf(u * 0.7071067811865476))
-            chi2[g] += weight[k] * (light[k] - model) ** 2
+            place = ((along[k] - grid[g]) / blur + 4.0) * unit
+            model = level if place >= _RISE else 0.0
+            if 0.0 < place < _RISE:
+                i = int(place)
+                model = rise[i] + (place - i) * (rise[i + 1] - rise[i])
+            total += weight[k] * (light[k] - model) ** 2
+        chi2[g] = total
     return chi2

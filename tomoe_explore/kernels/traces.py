@@ -15,27 +15,32 @@ CLIP = 24.0  #: brighter cells count as this
 _SAMPLES = 160  #: of a line while its direction is sought
 
 
-@njit(cache=True, nogil=True)
-def _at(cells, x, y):  # type: ignore[no-untyped-def]
-    """Value between cells, linearly; 0 outside."""
+@njit(cache=True, nogil=True, forceinline=True)
+def _at(cells, x, y, steep):  # type: ignore[no-untyped-def]
+    """Value on a line: of the nearest cell along its axis, between cells across it; 0 outside."""
     ny, nx = cells.shape
-    i, j = math.floor(x), math.floor(y)
-    if i < 0 or j < 0 or i >= nx - 1 or j >= ny - 1:
-        return 0.0
-    u, v = x - i, y - j
-    low = cells[j, i] * (1.0 - u) + cells[j, i + 1] * u
-    value = low * (1.0 - v) + (cells[j + 1, i] * (1.0 - u) + cells[j + 1, i + 1] * u) * v
-    return min(max(value, -CLIP), CLIP)
+    if steep:
+        i, j = math.floor(x), round(y)
+        if i < 0 or j < 0 or i >= nx - 1 or j >= ny:
+            return 0.0
+        part, one, other = x - i, cells[j, i], cells[j, i + 1]
+    else:
+        i, j = round(x), math.floor(y)
+        if i < 0 or j < 0 or i >= nx or j >= ny - 1:
+            return 0.0
+        part, one, other = y - j, cells[j, i], cells[j + 1, i]
+    return min(max(one * (1.0 - part) + other * part, -CLIP), CLIP)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _mean(cells, x1, y1, x2, y2):  # type: ignore[no-untyped-def]
     """Mean along a line."""
+    steep = abs(y2 - y1) > abs(x2 - x1)
     n = min(int(max(abs(x2 - x1), abs(y2 - y1))) + 1, _SAMPLES)
+    dx, dy = (x2 - x1) / max(n - 1, 1), (y2 - y1) / max(n - 1, 1)
     total = 0.0
     for k in range(n):
-        part = k / max(n - 1, 1)
-        total += _at(cells, x1 + part * (x2 - x1), y1 + part * (y2 - y1))
+        total += _at(cells, x1 + k * dx, y1 + k * dy, steep)
     return total / n
 
 
@@ -83,11 +88,11 @@ def _inside(cells, line, ahead):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _profile(cells, line):  # type: ignore[no-untyped-def]
     x1, y1, x2, y2 = line
-    n = round(max(abs(x2 - x1), abs(y2 - y1))) + 1
+    n, steep = round(max(abs(x2 - x1), abs(y2 - y1))) + 1, abs(y2 - y1) > abs(x2 - x1)
     values = np.empty(n)
     for k in range(n):
         part = k / max(n - 1, 1)
-        values[k] = _at(cells, x1 + part * (x2 - x1), y1 + part * (y2 - y1))
+        values[k] = _at(cells, x1 + part * (x2 - x1), y1 + part * (y2 - y1), steep)
     return values
 
 
@@ -203,22 +208,24 @@ def erase(cells: NDArray[np.int8], line: tuple[float, float, float, float], half
 
 @njit(cache=True, nogil=True)
 def trace(
-    cells: NDArray[np.int8], segments: NDArray[np.int16], noise: NDArray[np.float64], snr: float, limit: int
+    cells: NDArray[np.int8],
+    work: NDArray[np.int8],
+    segments: NDArray[np.int16],
+    wanted: tuple[NDArray[np.float64], float, int],
 ) -> tuple[NDArray[np.float64], bool]:
     """The trails of one frame, from its segments.
 
     Parameters
     ----------
     cells : ndarray of int8, (ny, nx)
-        Residuals in units of half the noise; what is found is set to 0.
+        Residuals in units of half the noise.
+    work : ndarray of int8, (ny, nx)
+        Memory: where a frame has a trail, it is erased in this copy before the next is sought.
     segments : ndarray of int16, (k, 5)
         As `segments.find_segments` gives them.
-    noise : ndarray of float64, (32,)
-        Of a cell in a long sum along a line, by the line's slope in 32nds.
-    snr : float
-        Least signal to noise of a trail.
-    limit : int
-        At most so many trails; the segments with the largest sums come first.
+    wanted : (noise, snr, limit)
+        Noise of a cell in a long sum along a line, ``(17,)`` by the line's slope in 16ths; least signal to noise of a
+        trail; at most so many trails, of which those with the brightest segments come first.
 
     Returns
     -------
@@ -227,19 +234,23 @@ def trace(
     more : bool
         Whether there may be more.
     """
+    noise, snr, limit = wanted
     out = np.empty((limit, 6))
     m = 0
-    order = np.argsort(-segments[:, 4].astype(np.int64))
-    for k in order:
+    lines, strength = np.empty((len(segments), 4)), np.empty(len(segments))
+    for k in range(len(segments)):  # by their sums the bright ones are all alike
         x1, y1, x2, y2 = segments[k, 0] * 1.0, segments[k, 1] * 1.0, segments[k, 2] * 1.0, segments[k, 3] * 1.0
         clipped, _ = _inside(cells, (x1, y1, x2, y2), 0.0)
+        lines[k], strength[k] = clipped, _significance(cells, clipped, noise[0])[0]
+    for k in np.argsort(-strength):
+        clipped = lines[k, 0], lines[k, 1], lines[k, 2], lines[k, 3]
         if m > 0 and _significance(cells, clipped, noise[0])[0] < 3.0:
             continue  # it was part of a trail found before
         line = _grown(cells, clipped)
         dx, dy = abs(line[2] - line[0]), abs(line[3] - line[1])
         if max(dx, dy) < MIN_CELLS:
             continue
-        slope = min(int(32 * min(dx, dy) / max(dx, dy)), 31)
+        slope = round((len(noise) - 1) * min(dx, dy) / max(dx, dy))
         whole, three, two = _significance(cells, line, noise[slope])
         if whole < snr or three < 0.6 * snr or two < 0.4 * snr:
             continue
@@ -247,6 +258,9 @@ def trace(
             return out, True
         half_width = _half_width(cells, line)
         out[m] = line[0], line[1], line[2], line[3], whole, half_width
+        if m == 0:
+            work[:] = cells
+            cells = work
         m += 1
         erase(cells, line, half_width + 2.0)
     return out[:m], False

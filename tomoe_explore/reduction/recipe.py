@@ -24,6 +24,7 @@ from tomoe_explore.reduction.cutouts import cut_movers
 from tomoe_explore.reduction.detect import detect, seeing
 from tomoe_explore.reduction.epoch import check_epoch
 from tomoe_explore.reduction.frames import check_frames, fill_holes, recorded_frames, stand_in
+from tomoe_explore.reduction.glints import find_glints, with_glints
 from tomoe_explore.reduction.mover_fit import fit_movers
 from tomoe_explore.reduction.movers import KEEP_SCORE, find_movers
 from tomoe_explore.reduction.moving import ResidualFilm
@@ -38,7 +39,7 @@ from tomoe_explore.reduction.streak_class import classify
 from tomoe_explore.reduction.streak_fit import fit_trails
 from tomoe_explore.reduction.streak_table import crossing_flags, streaks_table
 from tomoe_explore.reduction.streak_tracks import track_streaks
-from tomoe_explore.reduction.streaks import find_trails, mask_streaks
+from tomoe_explore.reduction.streaks import calm, find_trails, mask_streaks
 from tomoe_explore.reduction.targets import choose_targets
 from tomoe_explore.reduction.trails import Streaks
 from tomoe_explore.reduction.transparency import transparency, twinkling
@@ -143,10 +144,11 @@ def reduce_film(
     moving = residuals(prepared, measured.frames, stars, zero)
     streaks = _streaks(prepared, measured.frames, zero, moving, p)
     mask_streaks(moving, streaks, stack.fwhm_px)
-    crossed = crossing_flags(streaks, measured.targets.x, measured.targets.y, stack.aperture_px, film.n_frames)
-    measured = replace(measured, flags=measured.flags | crossed)
     found = find_movers(moving, film.exposure.frame_interval_s, rates=p.mover_rates, keep=p.mover_score)
     fitted = fit_movers(prepared, measured.frames, moving, found, zero, rates=p.mover_rates)
+    streaks = with_glints(streaks, find_glints(prepared, measured.frames, moving, fitted, zero))
+    crossed = crossing_flags(streaks, measured.targets.x, measured.targets.y, stack.aperture_px, film.n_frames)
+    measured = replace(measured, flags=measured.flags | crossed)
     movers, mover_detections = movers_tables(film.exposure, reduction_id, wcs, fitted, zero.njy)
     products = {
         "photometry": tables.photometry_table(measured),
@@ -165,9 +167,11 @@ def reduce_film(
 
 def _streaks(prepared: Prepared, frames: FrameSeries, zero: Zeropoint, moving: ResidualFilm, p: Parameters) -> Streaks:
     """Trails of single frames, fitted, joined to streaks, classified."""
-    trails = find_trails(moving, deep=p.deep_streaks)
+    noise = float(np.sqrt(prepared.stack.sky_variance * prepared.stack.n_frames))
+    quiet = replace(moving, recorded=moving.recorded & calm(frames, noise))
+    trails = find_trails(quiet, deep=p.deep_streaks)
     streaks = track_streaks(fit_trails(prepared, frames, zero, trails), prepared.film.exposure, prepared.recorded)
-    streaks = classify(streaks, frames, prepared.recorded)
+    streaks = classify(streaks, frames)
     return replace(streaks, flags=streaks.flags | np.int32(Flag.TOO_MANY if trails.too_many else 0))
 
 

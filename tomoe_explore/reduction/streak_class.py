@@ -8,16 +8,17 @@ import numpy as np
 
 from tomoe_explore.camera import APERTURE_M, PIXEL_SCALE
 from tomoe_explore.reduction.trails import FittedTrail, Streaks
-from tomoe_explore.reduction.values import Bools, FrameSeries
+from tomoe_explore.reduction.values import FrameSeries
 
-SURE = 0.75  #: less probable classes are "unknown"
+SURE = 0.8  #: less probable classes are "unknown"
 FAST_ARCSEC_S = 9_000.0  #: no satellite moves by more than 2.5 deg/s
 METEOR_KM = 120.0  #: usual distance of a meteor: 100 km high, at some distance from the zenith
-DISK = 0.59  #: FWHM of a point out of focus, over the diameter of its disk: the projected disk's standard deviation
-WIDTH_ERROR = 0.05  #: of widths, relative: seeing changes in the time that a streak takes
+POINT = 0.977  #: FWHM measured of a trail at infinity, over that of stars: median of simulated satellites
+DISK = 0.46  #: what an image out of focus adds to it in quadrature, over its disk's diameter: of simulated meteors
+WIDTH_ERROR = 0.03  #: of widths, relative: seeing changes in the time that a streak takes
 
 
-def classify(streaks: Streaks, frames: FrameSeries, recorded: Bools) -> Streaks:
+def classify(streaks: Streaks, frames: FrameSeries) -> Streaks:
     """Give each streak its class and the probability of the likelier one.
 
     Parameters
@@ -25,7 +26,6 @@ def classify(streaks: Streaks, frames: FrameSeries, recorded: Bools) -> Streaks:
     streaks : Streaks
     frames : FrameSeries
         For the seeing.
-    recorded : ndarray of bool, (n,)
 
     Returns
     -------
@@ -37,41 +37,40 @@ def classify(streaks: Streaks, frames: FrameSeries, recorded: Bools) -> Streaks:
 
     ============================================================================ ==========
     a rate above 2.5 deg/s; below                                                 +4; -4
-    seen in three frames or more; in two: a meteor crosses a detector in 0.2 s    -4; -0.7
-    each end inside the detector where the next frame does not go on:
-    it lit up or went out                                                         +0.5
-    brighter in the middle, above 20 % and 3 sigma; even within 10 %              +2; -2
+    seen in three frames or more: a meteor crosses a detector in 0.2 s            -4
+    brighter in the middle, above 20 % and 3 sigma                                +1.5
     width: of a point 120 km away, which is out of focus (Jenniskens 2006),
     or at infinity; by the likelihoods                                            -3 to +3
     ============================================================================ ==========
+
+    The weights are logarithms of likelihood ratios among 288 simulated satellites (half of them short flashes, half
+    crossing the detector) and 288 meteors of 5-40 deg/s in seeings of 2 to 5 arcsec. What tells little there, or tells
+    more of how things were simulated than of the sky, has none: where a streak begins and ends, and an even brightness,
+    which the part of a meteor that a detector sees has too. Of 573 others, half of either kind, 64 were called meteor
+    and are, 119 satellite and 118 are; what only one or two frames show is unknown in seeing above 2.5 arcsec mostly.
     """
-    odds = np.array([
-        _odds(pieces, float(streaks.rate[k]), frames, recorded) for k, pieces in enumerate(streaks.pieces)
-    ]).reshape(len(streaks))  # fmt: skip
+    odds = np.array([_odds(p, float(rate), frames) for p, rate in zip(streaks.pieces, streaks.rate, strict=True)])
+    odds = odds.reshape(len(streaks))
     meteor = 1 / (1 + np.exp(-odds))
     likelier = np.maximum(meteor, 1 - meteor)
     names = np.where(likelier < SURE, "unknown", np.where(meteor > 0.5, "meteor", "satellite"))
     return replace(streaks, kind=tuple(names.tolist()), probability=likelier)
 
 
-def _odds(pieces: tuple[FittedTrail, ...], rate: float, frames: FrameSeries, recorded: Bools) -> float:
-    odds = {1: 0.0, 2: -0.7}.get(len(pieces), -4.0)
+def _odds(pieces: tuple[FittedTrail, ...], rate: float, frames: FrameSeries) -> float:
+    odds = -4.0 if len(pieces) > 2 else 0.0
     if np.isfinite(rate):
         odds += 4.0 if rate * PIXEL_SCALE > FAST_ARCSEC_S else -4.0
-    for piece, end, next_frame in ((pieces[0], 0, pieces[0].frame - 1), (pieces[-1], 1, pieces[-1].frame + 1)):
-        if not piece.cut[end] and 0 <= next_frame < len(recorded) and recorded[next_frame]:
-            odds += 0.5
     best = max(pieces, key=lambda t: t.snr)
     if best.taper > max(0.2, 3 * best.taper_err):
-        odds += 2.0
-    elif abs(best.taper) + 2 * best.taper_err < 0.1:
-        odds -= 2.0
+        odds += 1.5
     return odds + _by_width(best, float(frames.fwhm_px[best.frame]))
 
 
 def _by_width(trail: FittedTrail, star_px: float) -> float:
     disk_px = np.degrees(APERTURE_M / (1e3 * METEOR_KM)) * 3600 / PIXEL_SCALE
-    near = np.hypot(star_px, DISK * disk_px)
+    point = POINT * star_px
+    blurred = float(np.hypot(point, DISK * disk_px))
     error = np.hypot(trail.fwhm_err, WIDTH_ERROR * star_px)
-    beyond, short = max(trail.fwhm - star_px, 0.0) / error, max(near - trail.fwhm, 0.0) / error
-    return float(np.clip((beyond**2 - short**2) / 2, -3.0, 3.0))
+    width = float(np.clip(trail.fwhm, point, blurred))  # beyond either, its kind fits no better
+    return float(np.clip(((width - point) ** 2 - (blurred - width) ** 2) / (2 * error**2), -3.0, 3.0))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil, floor
 
 import numpy as np
 from scipy.special import gamma
 
 from tomoe_explore.camera import NX, NY
-from tomoe_explore.kernels.strips import end_chi2, normal_equations, profile_across, ridge, strip, tabulated
+from tomoe_explore.kernels.strips import end_chi2, extent, normal_equations, profile_across, ridge, tabulated
+from tomoe_explore.reduction.frame_pixels import FramePixels
 from tomoe_explore.reduction.trails import FittedTrail, Trails
 from tomoe_explore.reduction.values import Doubles, Floats, FrameSeries, Prepared, Zeropoint
 
@@ -19,8 +21,9 @@ UNEVEN_SNR = 2.5  #: by how much a quarter of a fainter one may exceed what an e
 FAINT_SNR = 12.0  #: trails on the film of residuals below it may be noise
 USUAL = 2  #: so many of them are usual in a frame; with more it was shaken, and each must be clearer by half a sigma
 LEAST_PX = 45.0  #: least length
+ACROSS_FWHM = 2.5  #: to either side of a trail: pixels that say something of its line and brightness
 AHEAD_PX = 40.0  #: looked at beyond the ends of a trail
-STAR_ERROR = 0.3  #: of a star's light in a pixel, by its motion and scintillation: stars say little
+END_FACTOR, END_PX = 1.1, 0.35  #: errors of ends are larger than the noise says, and images move: of simulated streaks
 CUT_PX = 5.0  #: an end this near to the detector's edge is no end; the outermost pixels are not used
 
 _ENDS = np.arange(-24.0, 24.01, 0.25)  #: px about an end where it may be
@@ -83,68 +86,55 @@ def fit_trails(prepared: Prepared, frames: FrameSeries, zero: Zeropoint, trails:
     list of FittedTrail
         The first end is the one with the smaller x (smaller y where both are alike).
     """
-    fitted = []
+    fitted, shown = [], FramePixels(prepared, frames)
     faint = np.bincount(trails.frame[trails.snr < FAINT_SNR], minlength=prepared.film.n_frames)
     for k in range(len(trails)):
         x1, y1, x2, y2 = trails.x1[k], trails.y1[k], trails.x2[k], trails.y2[k]
         ends = (x1, y1, x2, y2) if (x1, y1) <= (x2, y2) else (x2, y2, x1, y1)
         least = FIT_SNR + 0.5 * max(int(faint[trails.frame[k]]) - USUAL, 0)
-        shown = int(trails.frame[k]), zero.growth.beta, least
-        one = _fit(prepared, frames, shown, ends, float(trails.half_width[k]))
+        wanted = int(trails.frame[k]), zero.growth.beta, least
+        one = _fit(shown, wanted, ends, float(trails.half_width[k]))
         if one is not None:
             fitted.append(one)
     return fitted
 
 
 def _fit(
-    prepared: Prepared,
-    frames: FrameSeries,
-    shown: tuple[int, float, float],
+    shown: FramePixels,
+    wanted: tuple[int, float, float],
     ends: tuple[float, float, float, float],
     half_width: float,
 ) -> FittedTrail | None:
-    frame, beta, least = shown
+    frame, beta, least = wanted
     x1, y1, x2, y2 = ends
     length = float(np.hypot(x2 - x1, y2 - y1))
     line = _Line((x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) / length, (y2 - y1) / length)
-    image = _Image.of(float(frames.fwhm_px[frame]), beta)
+    image = _Image.of(float(shown.frames.fwhm_px[frame]), beta)
     reach = max(3 * image.fwhm + 2, 2 * half_width + image.fwhm)
     limits = -length / 2 - AHEAD_PX, length / 2 + AHEAD_PX
-    pixels = _pixels(prepared, frames, frame, line, (*limits, reach))
+    pixels = shown.about(frame, (line.x, line.y, line.ux, line.uy), (*limits, reach))
     if pixels.shape[1] < 50:
         return None
     first, last, off = -length / 2, length / 2, (0.0, 0.0)
     covariance = np.eye(2)
-    table, solved = tabulated(image.alpha, image.beta, reach), np.zeros(3)
-    for turn in range(3):
-        for _ in range(2 if turn == 0 else 1):
+    table, solved = tabulated(image.alpha, image.beta, ACROSS_FWHM * image.fwhm), np.zeros(3)
+    for turn in range(2):
+        for _ in range(2 - turn):
             off, covariance, solved = _aligned(pixels, (first, last), off, table, solved)
         if turn == 0 and half_width > 2 * image.fwhm:  # the line is known well enough for a look across
             wide, wide_err = _width(pixels, (first, last), off, image)
             if wide > 1.3 * image.fwhm and wide - image.fwhm > 4 * wide_err:
                 image = _Image.of(wide, image.beta)
-                table = tabulated(image.alpha, image.beta, reach)
+                table = tabulated(image.alpha, image.beta, ACROSS_FWHM * image.fwhm)
         light, weight = ridge(pixels, limits, off, table[0])
         profile = _Profile(limits[0] + np.arange(len(light), dtype=np.float64), light, weight)
-        first, last = _extent(profile, (first, last))
+        first, last = extent(profile.along, light, weight, (first, last))
         height, height_err = profile.between(first, last).mean
         if last - first < LEAST_PX / 2 or height < 0.7 * least * height_err:
             return None
     if not _whole(profile, (first, last), least):
         return None
-    return _measured(pixels, (frame, line, off, image), profile, (first, last, covariance), frames)
-
-
-def _pixels(
-    prepared: Prepared, frames: FrameSeries, frame: int, line: _Line, limits: tuple[float, float, float]
-) -> Floats:
-    """Good pixels about a line; see `strip`."""
-    film, c, detections = prepared.film, prepared.calibration, prepared.detections
-    raw = film.source.read(frame, frame + 1)[0]
-    images = c.dark, c.flat, detections.background, prepared.stack.image, detections.star_mask, prepared.stack.mask
-    sky, light = float(np.median(frames.sky_offset[frame])), float(frames.transparency[frame])
-    numbers = 1.0 / c.gain, c.read_noise**2, STAR_ERROR, sky, light
-    return strip(raw, film.packing, images, numbers, (line.x, line.y, line.ux, line.uy), limits)
+    return _measured(pixels, (frame, line, off, image), profile, (first, last, covariance), shown.frames)
 
 
 def _aligned(
@@ -162,10 +152,10 @@ def _aligned(
     inverse = np.asarray(np.linalg.inv(normal + 1e-12 * np.eye(3)), np.float64)
     solved = inverse @ right
     height = max(float(solved[0]), 0.3 * float(np.sqrt(inverse[0, 0])))
-    shift, tilt = np.clip(solved[1:] / height, -1.5, 1.5)
+    shift, tilt = (min(max(float(v) / height, -1.5), 1.5) for v in solved[1:])
     middle, length = 0.5 * (span[0] + span[1]), span[1] - span[0]
     scale = np.array([1.0, 1.0 / length])
-    better = off[0] + float(shift) - float(tilt) / length * middle, off[1] + float(tilt) / length
+    better = off[0] + shift - tilt / length * middle, off[1] + tilt / length
     covariance = inverse[1:, 1:] / height**2 * np.outer(scale, scale)
     return better, covariance, np.array([height, 0.0, 0.0])
 
@@ -195,7 +185,11 @@ class _Profile:
     weight: Doubles
 
     def between(self, first: float, last: float) -> _Profile:
-        some = (self.along >= first) & (self.along <= last)
+        if not len(self.along):
+            return self
+        origin = float(self.along[0])
+        begin = max(ceil(first - origin - 1e-9), 0)
+        some = slice(begin, max(floor(last - origin + 1e-9) + 1, begin))
         return _Profile(self.along[some], self.light[some], self.weight[some])
 
     def quarters(self, first: float, last: float) -> list[tuple[float, float]]:
@@ -213,19 +207,7 @@ class _Profile:
     def mean(self) -> tuple[float, float]:
         """Mean and its error."""
         total = max(float(self.weight.sum()), 1e-30)
-        return float((self.light * self.weight).sum()) / total, total**-0.5
-
-
-def _extent(profile: _Profile, ends: tuple[float, float]) -> tuple[float, float]:
-    """Most likely ends of an even trail about the middle of given ones."""
-    first, last = ends
-    for _ in range(2):
-        level = max(profile.between(first, last).mean[0], 0.0)
-        gain = profile.weight * (profile.light - 0.5 * level)
-        middle = int(np.clip(np.searchsorted(profile.along, 0.5 * (first + last)), 1, len(gain) - 1))
-        first = float(profile.along[middle - int(np.argmax(np.cumsum(gain[:middle][::-1])))] - 1.0)
-        last = float(profile.along[min(middle + int(np.argmax(np.cumsum(gain[middle:]))), len(gain) - 1)])
-    return first, last
+        return float(self.light @ self.weight) / total, total**-0.5
 
 
 def _end(profile: _Profile, at: float, inner: float, image: _Image) -> tuple[float, float]:
@@ -242,7 +224,7 @@ def _end(profile: _Profile, at: float, inner: float, image: _Image) -> tuple[flo
         likely = np.exp(-0.5 * (chi2 - chi2.min()))
         likely /= likely.sum()
         at = float((likely * grid).sum())
-    return at, float(np.sqrt((likely * (grid - at) ** 2).sum() + 0.1**2))
+    return at, float(np.sqrt(END_FACTOR**2 * (likely * (grid - at) ** 2).sum() + END_PX**2))
 
 
 def _measured(

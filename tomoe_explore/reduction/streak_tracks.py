@@ -15,7 +15,7 @@ from tomoe_explore.reduction.values import Bools
 ASIDE_PX = 2.0  #: from line to line, beyond three standard errors: images wander with the air and the tracking
 ASIDE_RADIANS = 0.05  #: largest angle between the lines of one streak, beyond three standard errors
 ABUT_PX = 6.0  #: from where a trail ends to where it goes on in the next frame, beyond three standard errors
-END_PX = 0.3  #: least error of such a place: the images' motion
+END_PX = 0.2  #: error that both ends at such a place share: the images' motion
 GAP = 1.0  #: a gap within a streak is at most so many times as long as the longer piece beside it
 
 
