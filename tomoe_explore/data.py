@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
@@ -302,7 +303,7 @@ class Stack:
     scintillation: float = float("nan")
     lost: tuple[int, ...] = ()
 
-    @property
+    @cached_property
     def sky_variance(self) -> float:
         """Median variance of a pixel, ADU^2: that of the sky, for most pixels hold no star."""
         return float(np.median(self.variance[::16, ::16]))

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from tomoe_explore.kernels.moffat import WIDE, WIDE_EDGE, add_images, light, moffat, reaches, through_gaussian
+from tomoe_explore.kernels.moffat import (
+    WIDE,
+    WIDE_EDGE,
+    add_images,
+    light,
+    light_and_slope,
+    moffat,
+    reaches,
+    through_gaussian,
+)
 
 
 @pytest.mark.parametrize(("fwhm", "beta"), [(1.8, 2.5), (3.0, 3.5), (7.0, 4.5)])
@@ -16,6 +25,19 @@ def test_the_table_is_the_formula(fwhm, beta):
     assert light(psf[0], psf[1], np.float32(1e6)) < 1e-4 * expected[0]
     assert light(psf[0], psf[1], np.float32(fwhm**2 / 4)) == pytest.approx(expected[0] / 2, rel=0.004)
     assert np.trapezoid(2 * np.pi * r * values, r) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize(("fwhm", "beta"), [(1.8, 2.5), (3.0, 3.5), (7.0, 4.5)])
+def test_the_slope_is_the_formulas(fwhm, beta):
+    psf = moffat(fwhm, beta)
+    alpha2 = fwhm**2 / 4 / (2 ** (1 / beta) - 1)
+    r2 = np.linspace(0, 3 * fwhm, 500) ** 2
+    values, slopes = np.transpose([light_and_slope(psf[0], psf[1], np.float32(v)) for v in r2])
+    assert values == pytest.approx([light(psf[0], psf[1], np.float32(v)) for v in r2], rel=1e-5)
+    formula = -beta * (beta - 1) / np.pi / alpha2**2 * (1 + r2 / alpha2) ** (-beta - 1)
+    per_px, wanted = np.sqrt(r2) * slopes, np.sqrt(r2) * formula  # what a displaced star changes
+    assert np.abs(per_px - wanted).max() < 0.006 * np.abs(wanted).max()
+    assert light_and_slope(psf[0], psf[1], np.float32(1e6)) == (psf[0][-1], 0)
 
 
 def test_a_star_reaches_as_far_as_its_light_is_above_the_level():

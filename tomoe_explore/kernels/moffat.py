@@ -55,6 +55,18 @@ def light(table, per_px2, r2):  # type: ignore[no-untyped-def]
     return table[i] + min(f - np.float32(i), np.float32(1.0)) * (table[i + 1] - table[i])
 
 
+@njit(inline="always")
+def light_and_slope(table, per_px2, r2):  # type: ignore[no-untyped-def]
+    """As `light`, and how it changes with the squared distance; 0 beyond `END`."""
+    f = r2 * per_px2
+    i = min(np.int32(f), np.int32(len(table) - 3))
+    part, step = f - np.float32(i), table[i + 1] - table[i]
+    if part > np.float32(2.0):
+        return table[i + 2], np.float32(0.0)
+    bend = table[i + 2] - table[i + 1] - step
+    return table[i] + part * step, (step + (part - np.float32(0.5)) * bend) * per_px2
+
+
 @njit(cache=True, nogil=True)
 def add_images(
     image: NDArray[np.float32],

@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tomoe_explore.kernels.decode import decode
-from tomoe_explore.kernels.moffat import Psf, light
+from tomoe_explore.kernels.moffat import Psf, light_and_slope
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -127,20 +127,17 @@ def _template(psf, corner, place, trail, out):  # type: ignore[no-untyped-def]
     w = out.shape[1]
     steps = int(np.ceil(np.hypot(trail[0], trail[1]))) + 1
     out[:] = 0.0
-    d = 0.1
+    part = 1.0 / steps
     for k in range(steps):
         along = (k + 0.5) / steps - 0.5
         cx, cy = place[0] + along * trail[0] - corner[0], place[1] + along * trail[1] - corner[1]
         for j in range(w):
             for i in range(w):
                 u, v = i - cx, j - cy
-                out[0, j, i] += light(table, per_px2, np.float32(u * u + v * v)) / steps
-                right = light(table, per_px2, np.float32((u - d) ** 2 + v * v))
-                left = light(table, per_px2, np.float32((u + d) ** 2 + v * v))
-                up = light(table, per_px2, np.float32(u * u + (v - d) ** 2))
-                down = light(table, per_px2, np.float32(u * u + (v + d) ** 2))
-                out[1, j, i] += (right - left) / (2 * d * steps)
-                out[2, j, i] += (up - down) / (2 * d * steps)
+                value, slope = light_and_slope(table, per_px2, np.float32(u * u + v * v))
+                out[0, j, i] += part * value
+                out[1, j, i] -= part * 2.0 * u * slope
+                out[2, j, i] -= part * 2.0 * v * slope
 
 
 @njit(cache=True, nogil=True)

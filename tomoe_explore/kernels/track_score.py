@@ -170,6 +170,35 @@ def track_snr(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def quick_snr(
+    film: Bytes, used: Bools, shifts: Floats, track: tuple[float, float, float, float], noise: tuple[float, float]
+) -> tuple[float, float]:
+    """Signal to noise of the light along a track, and how far it is above that of three of its places all the time.
+
+    Parameters are those of `track_snr`. The latter tells most of what stands still, at a tenth of `motion_snr`'s cost.
+    """
+    n = len(film)
+    motion = track[2], track[3]
+    trail = _trail(motion, noise)
+    along, still, seen = 0.0, 0.0, 0
+    for f in range(n):
+        if not used[f]:
+            continue
+        value = _value(film[f], _place(track, shifts, f, n), motion, trail)
+        if np.isnan(value):
+            continue
+        along, seen = along + _soft(value), seen + 1
+        for k in range(-1, 2):
+            t = k * n / 3
+            place = _on_frame(track[0] + track[2] * t, track[1] + track[3] * t, shifts, f)
+            value = _value(film[f], place, motion, trail)
+            still += 0.0 if np.isnan(value) else _soft(value)
+    if not seen:
+        return 0.0, 0.0
+    return along / np.sqrt(seen), (along - still / 3) / np.sqrt(seen)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def motion_snr(
     film: Bytes,
     used: Bools,

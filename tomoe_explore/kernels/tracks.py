@@ -16,7 +16,7 @@ Bytes = NDArray[np.int8]
 
 FRAMES = 18  #: of one search
 CLIP = 7  #: largest value of a cell that enters a sum: 18 of them just fit into an int8
-BAND = 32  #: rows of the result made at a time
+BAND = 48  #: rows of the result made at a time
 REACH = 4  #: largest motion, cells a frame
 PAD = 48  #: columns of nothing on either side
 SIDE = 20  #: columns beside the result that its halves need: half of 3 REACH cells, and some

@@ -11,7 +11,7 @@ from tomoe_explore import memory
 from tomoe_explore.camera import PIXEL_SCALE
 from tomoe_explore.kernels.linking import frame_points, link
 from tomoe_explore.kernels.still import take_off
-from tomoe_explore.kernels.track_score import best_motion, best_track, distinct, erase, motion_snr, track_snr
+from tomoe_explore.kernels.track_score import best_motion, best_track, distinct, erase, motion_snr, quick_snr, track_snr
 from tomoe_explore.kernels.tracks import FRAMES, PAD, clipped, search
 from tomoe_explore.reduction.moving import CELL, Candidates, ResidualFilm
 from tomoe_explore.reduction.values import Bools, Doubles, Floats
@@ -31,6 +31,7 @@ MAX_CANDIDATES = 200
 BRIGHT_FRAME = 10.0  #: signal to noise in a frame from which a mover's wings count
 SAME_CELLS = 3.0  #: tracks that begin and end as near as this are one
 STILL_BONUS = 2.0  #: a motion need not be as significant as the light: few things shine, and fewer of them move
+MAY_SHINE, MAY_MOVE = 7.0, 0.8  #: of what is followed: its light; how much more it is than if it stood still
 HOPE = 0.9  #: a climb adds no more to a score after its first steps
 SURE = 8.0  #: scores from which it does not matter whether another track near has a little more
 KEEP_SCORE = 6.6  #: a film of high latitude has a tenth of a false candidate above it
@@ -74,6 +75,11 @@ class _Search:
         _, *near = best_motion(*film, track, (*noise, self.width), (0.5, 3))
         other = near[0], near[1], near[2], near[3]
         return max((score, one), (self.score(other)[0], other))
+
+    def moves(self, track: Track) -> bool:
+        """Whether it is worth following: bright, or not as bright where it is all the time."""
+        light, above = quick_snr(self.cells, self.used, self.shifts, track, (self.sigma, self.correlation))
+        return bool(light > MAY_SHINE or above > MAY_MOVE)
 
     def shines(self, track: Track) -> bool:
         """Whether the mean over time was taken off about its middle, and some of its own light with it."""
@@ -200,7 +206,8 @@ def _summed(part: _Search, fastest: float, keep: float, limit: int) -> list[tupl
     starts = _starts(hits[:n_hits], n)
     clipped(part.cells, part.shining.view(np.int8), room)  # where it shines sums are higher, by one a frame
     n_hits = search(room, STILL_TRIPLES, SLOW**2, int(least), hits)
-    return _accepted(part, starts + _starts(_slow(part, hits[:n_hits]), n), keep, limit)
+    starts += _starts(_slow(part, hits[:n_hits]), n)
+    return _accepted(part, [track for track in starts if part.moves(track)], keep, limit)
 
 
 def _starts(hits: NDArray[np.int32], n_frames: int) -> list[Track]:
