@@ -36,7 +36,7 @@ def test_the_slope_is_the_formulas(fwhm, beta):
     assert values == pytest.approx([light(psf[0], psf[1], np.float32(v)) for v in r2], rel=1e-5)
     formula = -beta * (beta - 1) / np.pi / alpha2**2 * (1 + r2 / alpha2) ** (-beta - 1)
     per_px, wanted = np.sqrt(r2) * slopes, np.sqrt(r2) * formula  # what a displaced star changes
-    assert np.abs(per_px - wanted).max() < 0.008 * np.abs(wanted).max()
+    assert np.abs(per_px - wanted).max() < 0.01 * np.abs(wanted).max()
     assert light_and_slope(psf[0], psf[1], np.float32(1e6)) == (psf[0][-1], 0)
 
 
