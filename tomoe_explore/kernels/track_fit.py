@@ -141,8 +141,8 @@ def _template(psf, corner, place, trail, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _templates(stamps, places, psf, trail, transparency):  # type: ignore[no-untyped-def]
-    """Images and slopes in all frames, ``(n, 3, w, w)``, less their mean where that of the frames was subtracted."""
+def templates(stamps, places, psf, trail):  # type: ignore[no-untyped-def]
+    """Images and slopes in all frames, ``(n, 3, w, w)``; the former less their mean where that of frames was."""
     _, weight, corner, profiled = stamps
     n, w = weight.shape[0], weight.shape[1]
     images = np.empty((n, 3, w, w))
@@ -195,7 +195,7 @@ def measure_frames(
     transparency, flux = light_of
     n, w = data.shape[0], data.shape[1]
     out = np.zeros((n, 6))
-    images = _templates(stamps, places, psf, trail, transparency)
+    images = templates(stamps, places, psf, trail)
     for f in range(n):
         image = images[f]
         expected = flux * transparency[f]
@@ -271,7 +271,7 @@ def without_best_place(
     left, low = corner[seen, 0].min(), corner[seen, 1].min()
     shape = (corner[seen, 1].max() - low + w, corner[seen, 0].max() - left + w)
     sums = np.zeros((2, *shape))
-    images = _templates(stamps, places, psf, trail, transparency)
+    images = templates(stamps, places, psf, trail)
     for f in seen:
         for j in range(w):
             for i in range(w):

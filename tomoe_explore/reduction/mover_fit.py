@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tomoe_explore.camera import NX, NY, PIXEL_SCALE, ROW_TIME_S
 from tomoe_explore.kernels.moffat import Psf, moffat
 from tomoe_explore.kernels.track_fit import SLOW_PX, cut_track, fit_line, measure_frames, without_best_place
+from tomoe_explore.kernels.track_joint import Stamps, joint_equations, misfit
 from tomoe_explore.reduction.moving import CELL, Candidates, Movers, ResidualFilm, to_pixels
 from tomoe_explore.reduction.values import Bools, Doubles, Floats, FrameSeries, Prepared, Zeropoint
 
@@ -23,6 +24,10 @@ SAME_FWHM = 2.0  #: fits that begin and end this near to a better one's are the 
 FIT_SNR = 6.0  #: least signal to noise of the light in the pixels of `BLOCK` frames
 FAR = 2.5  #: errors; a place farther from the track has less weight (Huber 1964, Ann. Math. Stat. 35, 73)
 STEP_PX = 1.5  #: largest change of a place in one round
+STILL = 1.45  #: chi-square of means over time above which something else stands still in a slow mover's pixels
+MOST_ALIKE = 1e6  #: condition number of equations that still tell place from motion and light
+
+Images = tuple[Floats, Floats, Floats, Floats, Bools, Bools]
 
 
 @dataclass(frozen=True)
@@ -31,10 +36,11 @@ class _Scene:
 
     prepared: Prepared
     frames: FrameSeries
-    images: tuple[Floats, Floats, Floats, Floats, Bools, Bools]
+    images: Images
     sky: Floats
     psf: Psf
     fwhm_px: float
+    noise: tuple[float, float]  # variance of a pixel of sky, ADU^2, and 1 / gain
 
     def on_film(self, track: Doubles, t: NDArray[np.floating], f: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
         """Pixels at which frames show a track, their shift included."""
@@ -86,7 +92,8 @@ def fit_movers(
         film.shining,
     )
     sky = np.median(frames.sky_offset, axis=(1, 2)).astype(np.float32)
-    scene = _Scene(prepared, frames, images, sky, moffat(fwhm, growth.beta), fwhm)
+    noise = prepared.stack.sky_variance * prepared.stack.n_frames, 1.0 / prepared.calibration.gain
+    scene = _Scene(prepared, frames, images, sky, moffat(fwhm, growth.beta), fwhm, noise)
     fits = []
     for k in range(len(candidates)):
         x, y, ux, uy = candidates.tracks[k]
@@ -95,6 +102,17 @@ def fit_movers(
     movers = _movers(fits, candidates, prepared, SAME_FWHM * fwhm)
     rate = np.hypot(*movers.velocity.T) * PIXEL_SCALE
     return movers[(rate >= rates[0]) & (rate <= rates[1])]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Stamps about a track in frames ``f``, which of them see it, its trail in a frame, and their transparency."""
+
+    stamps: Stamps
+    f: NDArray[np.int64]
+    seen: Bools
+    trail: tuple[float, float]
+    transparency: Doubles
 
 
 @dataclass(frozen=True)
@@ -107,6 +125,13 @@ class _Fit:
     values: Doubles  # (k, 6), as `measure_frames` gives them
     place: Doubles  # (k, 2), on the stack
     sturdy: bool  # whether it is something without the pixel that adds most to it, or the star
+    still: float  # chi-square of what stands still in its pixels
+
+    @property
+    def flux(self) -> float:
+        """Mean over the frames."""
+        weight = self.values[:, 1] ** -2
+        return float((weight * self.values[:, 0]).sum() / weight.sum())
 
     @property
     def is_real(self) -> bool:
@@ -132,29 +157,34 @@ def _fit(scene: _Scene, track: Doubles, middle: float) -> _Fit | None:
 
 
 def _fit_some(scene: _Scene, track: Doubles, middle: float, span: tuple[int, int]) -> _Fit | None:
-    """Fit the frames of a span."""
-    prepared = scene.prepared
+    """Fit the frames of a span; where more than the source shows, again with any that stands still."""
     f = np.arange(*span)
-    t = f - middle
-    x, y = scene.on_film(track, t, f)
-    duty = prepared.film.exposure.exptime1_s / prepared.film.exposure.frame_interval_s
+    x, y = scene.on_film(track, f - middle, f)
+    duty = scene.prepared.film.exposure.exptime1_s / scene.prepared.film.exposure.frame_interval_s
     trail = float(track[2] * duty), float(track[3] * duty)
-    seen = prepared.recorded[f] & (x > 1) & (y > 1) & (x < NX - 2) & (y < NY - 2)
-    reach = HALF_FWHM * scene.fwhm_px + float(np.hypot(*trail)) / 2
-    extent = float(max(np.ptp(x[seen]), np.ptp(y[seen]))) if seen.any() else 0.0
-    if extent < SLOW_PX:  # all frames see it in one place
-        reach += extent / 2
+    seen = scene.prepared.recorded[f] & (x > 1) & (y > 1) & (x < NX - 2) & (y < NY - 2)
     if seen.sum() < 4:
         return None
-    stamps = _stamps(scene, f, (x, y, seen), reach)
+    reach = HALF_FWHM * scene.fwhm_px + float(np.hypot(*trail)) / 2
+    extent = float(max(np.ptp(x[seen]), np.ptp(y[seen])))
+    if extent < SLOW_PX:  # all frames see it in one place
+        reach += extent / 2
     transparency = np.asarray(scene.frames.light_at(x, y)[np.arange(len(f)), f], np.float64)
-    floor = scene.frames.wander_px
-    variance = prepared.stack.sky_variance * prepared.stack.n_frames
-    flux, line = 0.0, np.array([middle, *track])
+    cut = _Cut(_stamps(scene, f, (x, y, seen), reach, scene.images), f, seen, trail, transparency)
+    fit = _rounds(scene, cut, np.array([middle, *track]), extent)
+    if fit is not None and fit.still > STILL:
+        everywhere = *scene.images[:5], np.ones_like(scene.images[5])
+        cut = replace(cut, stamps=_stamps(scene, f, (x, y, seen), reach, everywhere))
+        fit = _rounds(scene, cut, fit.line, extent) or fit
+    return fit if fit is None or not cut.stamps[3].any() else _jointly(scene, cut, fit)
+
+
+def _rounds(scene: _Scene, cut: _Cut, line: Doubles, extent: float) -> _Fit | None:
+    """A line through the places in all frames, again and again about the line before."""
+    f, seen, flux = cut.f, cut.seen, 0.0
+    x, y = scene.on_film(line[1:], f - line[0], f)
     for k in range(ROUNDS):
-        values = measure_frames(
-            stamps, (x, y), scene.psf, trail, (transparency, flux or 1.0), (variance, 1.0 / prepared.calibration.gain)
-        )
+        values = measure_frames(cut.stamps, (x, y), scene.psf, cut.trail, (cut.transparency, flux or 1.0), scene.noise)
         weight = np.where(seen, values[:, 1] ** -2.0, 0.0)
         if weight.sum() == 0:
             return None
@@ -164,7 +194,7 @@ def _fit_some(scene: _Scene, track: Doubles, middle: float, span: tuple[int, int
         if k == 0:  # slopes are known once the flux is
             continue
         step = np.clip(values[:, 2:4], -STEP_PX, STEP_PX)
-        error = np.where(seen[:, None], np.hypot(values[:, 4:6], floor), np.inf)
+        error = np.where(seen[:, None], np.hypot(values[:, 4:6], scene.frames.wander_px), np.inf)
         error *= np.sqrt(np.maximum(np.abs(step) / (FAR * error), 1.0))  # a frame that is far off counts little
         here = np.stack([line[1] + line[3] * (f - line[0]), line[2] + line[4] * (f - line[0])], axis=1)
         place = here + step
@@ -177,11 +207,33 @@ def _fit_some(scene: _Scene, track: Doubles, middle: float, span: tuple[int, int
         return None
     keep = np.flatnonzero(seen & np.isfinite(error).all(axis=1))
     halves = np.array([0, round(scene.fwhm_px)])
-    pixel, star = without_best_place(stamps, (x, y), scene.psf, trail, transparency, halves)
+    pixel, star = without_best_place(cut.stamps, (x, y), scene.psf, cut.trail, cut.transparency, halves)
     long = extent > LONG_FWHM * scene.fwhm_px
     sturdy = bool(pixel > WITHOUT_PIXEL and (star > WITHOUT_STAR or not long))
-    errors = scatter * np.array([ex, ey, eux, euy])
-    return _Fit(line, errors, f[keep], values[keep], place[keep], sturdy)
+    near = *scene.noise, scene.fwhm_px
+    each, still = misfit(cut.stamps, (x, y), scene.psf, cut.trail, (cut.transparency, flux), near)
+    errors = scatter * float(np.sqrt(max(each, 1.0))) * np.array([ex, ey, eux, euy])
+    return _Fit(line, errors, f[keep], values[keep], place[keep], sturdy, still)
+
+
+def _jointly(scene: _Scene, cut: _Cut, fit: _Fit) -> _Fit:
+    """The line that fits the pixels of all frames, what stands still in them being any."""
+    line, flux = fit.line.copy(), fit.flux
+    t = cut.f - line[0]
+    for _ in range(ROUNDS):
+        places = scene.on_film(line[1:], t, cut.f)
+        source = cut.transparency, flux, *scene.noise
+        matrix, right = joint_equations(cut.stamps, places, t, scene.psf, cut.trail, source)
+        if not np.linalg.cond(matrix * np.outer(*2 * [np.diag(matrix) ** -0.5])) < MOST_ALIKE:
+            return fit
+        step = np.linalg.solve(matrix, right)
+        step[1:] *= min(STEP_PX / float(np.hypot(step[1], step[2])), 1.0)
+        line[1:] += step[1:]
+        flux = max(flux + float(step[0]), 0.1 * flux)
+    variance = np.diag(np.linalg.inv(matrix))[1:]
+    wander = scene.frames.wander_px**2 / np.array([len(t), len(t), (t**2).sum(), (t**2).sum()])
+    apart = np.abs(line - fit.line)[1:] / 2  # of both lines; where they differ by much neither is sure
+    return replace(fit, line=line, error=np.maximum.reduce([np.sqrt(variance + wander), fit.error, apart]))
 
 
 def _scatter(t: NDArray[np.floating], place: Doubles, error: Doubles, lines: Doubles) -> float:
@@ -192,19 +244,17 @@ def _scatter(t: NDArray[np.floating], place: Doubles, error: Doubles, lines: Dou
 
 
 def _stamps(
-    scene: _Scene, f: NDArray[np.int64], places: tuple[Doubles, Doubles, Bools], reach: float
-) -> tuple[Floats, Floats, NDArray[np.int64], Bools]:
+    scene: _Scene, f: NDArray[np.int64], places: tuple[Doubles, Doubles, Bools], reach: float, images: Images
+) -> Stamps:
     film = scene.prepared.film
     away = AWAY_FWHM * scene.fwhm_px + reach - HALF_FWHM * scene.fwhm_px
-    prepared = scene.prepared
-    noise = prepared.stack.sky_variance * prepared.stack.n_frames, 1.0 / prepared.calibration.gain
     parts = []
     for start in range(int(f[0]), int(f[-1]) + 1, BLOCK):
         block = film.source.read(start, min(start + BLOCK, int(f[-1]) + 1))
         here = slice(start - int(f[0]), start - int(f[0]) + len(block))
         sky = np.ascontiguousarray(scene.sky[f[here]])
         some = places[0][here].copy(), places[1][here].copy(), places[2][here].copy(), sky
-        parts.append(cut_track(block, film.packing, scene.images, some, (int(np.ceil(reach)), away), noise))
+        parts.append(cut_track(block, film.packing, images, some, (int(np.ceil(reach)), away), scene.noise))
     light, weight, corner = (np.concatenate([part[k] for part in parts]) for k in range(3))
     return light, weight, corner, parts[0][3]
 
