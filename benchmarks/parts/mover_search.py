@@ -25,7 +25,7 @@ from tomoe_explore.reduction.values import FrameSeries, Prepared
 Array = NDArray[np.float64]
 
 #: Parameters with which more is found than is kept, for the curves; none: the same as is kept.
-LOOSE: dict[str, float] = {"mover_score": 5.8}
+LOOSE: dict[str, float] = {"mover_score": 6.6}
 POINT_SNR = 3.0  #: of the faintest single-frame points that the peer may use
 POINTS_A_FRAME = 2000
 POINTS_A_FILM = 4000  #: the most significant; the peer's time grows faster than their number

@@ -11,7 +11,7 @@ from tomoe_explore.camera import NX, NY, PIXEL_SCALE, ROW_TIME_S
 from tomoe_explore.kernels.moffat import Psf, moffat
 from tomoe_explore.kernels.track_fit import SLOW_PX, cut_track, fit_line, measure_frames, without_best_place
 from tomoe_explore.kernels.track_joint import Stamps, joint_equations, misfit
-from tomoe_explore.reduction.moving import CELL, Candidates, Movers, ResidualFilm, to_pixels
+from tomoe_explore.reduction.moving import CELL, FIT_BONUS, Candidates, Movers, ResidualFilm, to_pixels
 from tomoe_explore.reduction.values import Bools, Doubles, Floats, FrameSeries, Prepared, Zeropoint
 
 ROUNDS = 4  #: of the fit about a better track
@@ -57,7 +57,7 @@ def fit_movers(
     candidates: Candidates,
     zero: Zeropoint,
     *,
-    rates: tuple[float, float],
+    sought: tuple[tuple[float, float], float],
 ) -> Movers:
     """Fit candidates in the pixels of all frames.
 
@@ -66,8 +66,8 @@ def fit_movers(
     prepared, frames, film, zero
         As made by the steps before.
     candidates : Candidates
-    rates : (low, high)
-        Sought, arcsec/s: what the fit finds slower or faster is left out.
+    sought : ((low, high), score)
+        Rates, arcsec/s: what the fit finds slower or faster is left out, and so is what has a lower score.
 
     Returns
     -------
@@ -80,6 +80,9 @@ def fit_movers(
     Gauss-Newton for a source of constant light. A frame's own pixels in other frames, when the mover is elsewhere, are
     its background. A row is exposed `ROW_TIME_S` after the one before, so with u the motion in pixels a frame the
     velocity is ``v = u / (TFRAME + ROW_TIME u_y)``.
+
+    The score is the mean of that of the search and of the signal to noise in the pixels of `BLOCK` frames (at most the
+    former and `FIT_BONUS`). The fit sees finer than the cells of the search: what is real gains, noise does not.
     """
     growth = zero.growth
     fwhm = 2 * growth.alpha * float(np.sqrt(2 ** (1 / growth.beta) - 1))
@@ -100,8 +103,9 @@ def fit_movers(
         track = np.array([to_pixels(x), to_pixels(y), CELL * ux, CELL * uy], float)
         fits.append(_fit(scene, track, float(candidates.middle[k])))
     movers = _movers(fits, candidates, prepared, SAME_FWHM * fwhm)
+    (slowest, fastest), score = sought
     rate = np.hypot(*movers.velocity.T) * PIXEL_SCALE
-    return movers[(rate >= rates[0]) & (rate <= rates[1])]
+    return movers[(rate >= slowest) & (rate <= fastest) & (movers.score >= score)]
 
 
 @dataclass(frozen=True)
@@ -134,11 +138,19 @@ class _Fit:
         return float((weight * self.values[:, 0]).sum() / weight.sum())
 
     @property
+    def snr(self) -> float:
+        """Of the light in `BLOCK` frames: what shows in a part of a film shows in the others too."""
+        weight = self.values[:, 1] ** -2
+        return float(self.flux * np.sqrt(weight.sum() / max(len(self.frame) / BLOCK, 1.0)))
+
+    @property
     def is_real(self) -> bool:
         """Neither one pixel or star alone, nor nothing at all."""
-        weight = self.values[:, 1] ** -2
-        least = FIT_SNR * np.sqrt(max(len(self.frame) / BLOCK, 1.0))  # what shows in a part shows in the others too
-        return bool(self.sturdy and (weight * self.values[:, 0]).sum() > least * np.sqrt(weight.sum()))
+        return self.sturdy and self.snr > FIT_SNR
+
+    def score(self, searched: float) -> float:
+        """Of the mover, with the search's."""
+        return (searched + min(self.snr, searched + FIT_BONUS)) / 2
 
 
 def _fit(scene: _Scene, track: Doubles, middle: float) -> _Fit | None:
@@ -259,16 +271,16 @@ def _stamps(
     return light, weight, corner, parts[0][3]
 
 
-def _distinct(fits: list[tuple[int, _Fit]], same_px: float) -> list[tuple[int, _Fit]]:
+def _distinct(fits: list[tuple[float, _Fit]], same_px: float) -> list[tuple[float, _Fit]]:
     """Fits, best first, that are not the same as a better one: what a bright mover leaves may lead back to it."""
-    chosen: list[tuple[int, _Fit]] = []
+    chosen: list[tuple[float, _Fit]] = []
     ends: list[Doubles] = []
-    for k, fit in fits:
+    for score, fit in fits:
         t0, x0, y0, ux, uy = fit.line
         t = np.array([fit.frame[0], fit.frame[-1]]) - t0
         end = np.stack([x0 + ux * t, y0 + uy * t])
         if all(np.abs(end - other).max() > same_px for other in ends):
-            chosen.append((k, fit))
+            chosen.append((score, fit))
             ends.append(end)
     return chosen
 
@@ -276,8 +288,9 @@ def _distinct(fits: list[tuple[int, _Fit]], same_px: float) -> list[tuple[int, _
 def _movers(fits: list[_Fit | None], candidates: Candidates, prepared: Prepared, same_px: float) -> Movers:
     """Fits in pixels a frame as movers in pixels a second."""
     exposure = prepared.film.exposure
-    chosen = _distinct([(k, fit) for k, fit in enumerate(fits) if fit is not None and fit.is_real], same_px)
-    good, some = [k for k, _ in chosen], [fit for _, fit in chosen]
+    scored = [(f.score(s), f) for f, s in zip(fits, candidates.score.tolist(), strict=True) if f and f.is_real]
+    chosen = _distinct(sorted(scored, key=lambda one: -one[0]), same_px)
+    scores, some = np.array([score for score, _ in chosen], float), [fit for _, fit in chosen]
     lines = np.array([fit.line for fit in some]).reshape(-1, 5)
     errors = np.array([fit.error for fit in some]).reshape(-1, 4)
     t0, x0, y0, ux, uy = lines.T
@@ -293,7 +306,7 @@ def _movers(fits: list[_Fit | None], candidates: Candidates, prepared: Prepared,
         x=x0, y=y0, mjd=exposure.mid_times(t0, y0), velocity=np.stack([ux, uy], axis=1) / seconds[:, None],
         position_err=errors[:, :2], velocity_err=errors[:, 2:] / seconds[:, None],
         flux=np.bincount(mover, weight * values[:, 0], len(some)) / total, flux_err=1.0 / np.sqrt(total),
-        score=candidates.score[good], too_many=candidates.too_many,
+        score=scores, too_many=candidates.too_many,
         mover=mover, frame=frame, place=place, place_err=np.hypot(values[:, 4:6], 0.0),
         frame_flux=values[:, 0], frame_flux_err=values[:, 1],
     )  # fmt: skip

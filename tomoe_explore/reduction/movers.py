@@ -13,7 +13,7 @@ from tomoe_explore.kernels.linking import frame_points, link
 from tomoe_explore.kernels.still import take_off
 from tomoe_explore.kernels.track_score import best_motion, best_track, distinct, erase, motion_snr, quick_snr, track_snr
 from tomoe_explore.kernels.tracks import FRAMES, PAD, clipped, search
-from tomoe_explore.reduction.moving import CELL, Candidates, ResidualFilm
+from tomoe_explore.reduction.moving import CELL, FIT_BONUS, Candidates, ResidualFilm
 from tomoe_explore.reduction.values import Bools, Doubles, Floats
 
 POINT_SNR = 4.5  #: of a point in one frame
@@ -34,7 +34,7 @@ STILL_BONUS = 2.0  #: a motion need not be as significant as the light: few thin
 MAY_SHINE, MAY_MOVE = 7.0, 0.8  #: of what is followed: its light; how much more it is than if it stood still
 HOPE = 0.9  #: a climb adds no more to a score after its first steps
 SURE = 8.0  #: scores from which it does not matter whether another track near has a little more
-KEEP_SCORE = 6.6  #: a film of high latitude has a tenth of a false candidate above it
+KEEP_SCORE = 7.1  #: of a mover that is kept: a film of high latitude has a tenth of a false one above it
 
 Track = tuple[float, float, float, float]
 
@@ -125,12 +125,12 @@ def find_movers(
     rates : (low, high)
         Sought, arcsec/s.
     keep : float
-        Least score.
+        Least score of movers in the end; candidates that no fit can bring there are left out.
 
     Returns
     -------
     Candidates
-        Best first, each once.
+        Best first, each once, with the score of the search.
 
     Notes
     -----
@@ -141,7 +141,7 @@ def find_movers(
     motion and `STILL_BONUS`. The better candidate takes the light that it shares with another.
     """
     scale = frame_interval_s / PIXEL_SCALE / CELL
-    low, high = rates[0] * scale, rates[1] * scale
+    low, high, least = rates[0] * scale, rates[1] * scale, keep - FIT_BONUS / 2
     shining: Bools = np.logical_or.reduce([film.shining[j::CELL, i::CELL] for j in range(CELL) for i in range(CELL)])
     found: list[tuple[float, int, Track]] = []
     too_many = False
@@ -151,12 +151,12 @@ def find_movers(
             continue
         part = _Search(
             _copy(film.cells[here]), film.recorded[here], film.shifts[here],
-            film.sigma, film.correlation, film.width, shining, (low, high), keep,
+            film.sigma, film.correlation, film.width, shining, (low, high), least,
         )  # fmt: skip
         middle = start + (part.n_frames - 1) / 2 - (len(film.cells) - 1) / 2
-        one = _linked(part, keep)
-        one += _drifting(part, film.drifting, middle, keep)
-        one += _summed(part, min(high, STACK_RATE * scale), keep, max(MAX_CANDIDATES - len(one), 0))
+        one = _linked(part, least)
+        one += _drifting(part, film.drifting, middle, least)
+        one += _summed(part, min(high, STACK_RATE * scale), least, max(MAX_CANDIDATES - len(one), 0))
         found += [(score, start, track) for score, track in one]
         too_many |= len(one) >= MAX_CANDIDATES
     found.sort(key=lambda candidate: -candidate[0])

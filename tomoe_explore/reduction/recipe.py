@@ -76,7 +76,7 @@ class Parameters:
     mover_rates : (float, float)
         Rates sought, arcsec/s.
     mover_score : float
-        Least score of a mover that is kept; see `tomoe_explore.reduction.movers`.
+        Least score of a mover that is kept; see `tomoe_explore.reduction.mover_fit`.
     deep_streaks : bool
         Whether to seek fainter trails that are longer than 300 px; twice the time.
 
@@ -145,7 +145,7 @@ def reduce_film(
     streaks = _streaks(prepared, measured.frames, zero, moving, p)
     mask_streaks(moving, streaks, stack.fwhm_px)
     found = find_movers(moving, film.exposure.frame_interval_s, rates=p.mover_rates, keep=p.mover_score)
-    fitted = fit_movers(prepared, measured.frames, moving, found, zero, rates=p.mover_rates)
+    fitted = fit_movers(prepared, measured.frames, moving, found, zero, sought=(p.mover_rates, p.mover_score))
     streaks = with_glints(streaks, find_glints(prepared, measured.frames, moving, fitted, zero))
     crossed = crossing_flags(streaks, measured.targets.x, measured.targets.y, stack.aperture_px, film.n_frames)
     measured = replace(measured, flags=measured.flags | crossed)
