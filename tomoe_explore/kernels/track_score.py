@@ -260,63 +260,43 @@ def motion_snr(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _snr(film, used, shifts, track, noise, by_motion):  # type: ignore[no-untyped-def]
+    if by_motion:
+        return motion_snr(film, used, shifts, track, noise)[1]
+    return track_snr(film, used, shifts, track, (noise[0], noise[1]))[0]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def best_track(
     film: Bytes,
     used: Bools,
     shifts: Floats,
     start: tuple[float, float, float, float],
-    noise: tuple[float, float],
-    steps: tuple[float, int],
-) -> tuple[float, float, float, float, float, int]:
-    """Climb from a track to the best one near it: ``(snr, x, y, ux, uy, n)``.
+    noise: tuple[float, float, float],
+    steps: tuple[float, int, bool],
+) -> tuple[float, float, float, float, float]:
+    """Climb from a track to the best one near it: ``(snr, x, y, ux, uy)``.
 
-    Parameters are those of `track_snr`, and the first step (cells, at the middle or at the ends of the film) with the
-    number of steps, each half of the one before.
+    Parameters
+    ----------
+    film, used, shifts, start, noise
+        As in `motion_snr`.
+    steps : (size, n, by_motion)
+        The first step (cells, at the middle or at the ends of the film); the number of steps, each half of the one
+        before; whether what is sought is most light, or most of it moving, of `motion_snr` the soft one.
     """
     n = len(film)
+    size, n_steps, by_motion = steps
     track = np.array(start)
-    top, seen = track_snr(film, used, shifts, start, noise)
-    size = steps[0]
-    for _ in range(steps[1]):
+    top = _snr(film, used, shifts, start, noise, by_motion)
+    for _ in range(n_steps):
         for _ in range(PASSES):
             moved = False
             for p in range(4):
                 for sign in (-1.0, 1.0):
                     old = track[p]
                     track[p] = old + sign * (size if p < 2 else 2.0 * size / n)
-                    s, k = track_snr(film, used, shifts, (track[0], track[1], track[2], track[3]), noise)
-                    if s > top:
-                        top, seen, moved = s, k, True
-                    else:
-                        track[p] = old
-            if not moved:
-                break
-        size *= 0.5
-    return top, track[0], track[1], track[2], track[3], seen
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def best_motion(
-    film: Bytes,
-    used: Bools,
-    shifts: Floats,
-    start: tuple[float, float, float, float],
-    noise: tuple[float, float, float],
-    steps: tuple[float, int],
-) -> tuple[float, float, float, float, float]:
-    """The same for the motion, of `motion_snr` the soft one: ``(snr, x, y, ux, uy)``."""
-    n = len(film)
-    track = np.array(start)
-    top = motion_snr(film, used, shifts, start, noise)[1]
-    size = steps[0]
-    for _ in range(steps[1]):
-        for _ in range(PASSES):
-            moved = False
-            for p in range(4):
-                for sign in (-1.0, 1.0):
-                    old = track[p]
-                    track[p] = old + sign * (size if p < 2 else 2.0 * size / n)
-                    s = motion_snr(film, used, shifts, (track[0], track[1], track[2], track[3]), noise)[1]
+                    s = _snr(film, used, shifts, (track[0], track[1], track[2], track[3]), noise, by_motion)
                     if s > top:
                         top, moved = s, True
                     else:

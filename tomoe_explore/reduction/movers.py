@@ -11,7 +11,7 @@ from tomoe_explore import memory
 from tomoe_explore.camera import PIXEL_SCALE
 from tomoe_explore.kernels.linking import frame_points, link
 from tomoe_explore.kernels.still import take_off
-from tomoe_explore.kernels.track_score import best_motion, best_track, distinct, erase, motion_snr, quick_snr, track_snr
+from tomoe_explore.kernels.track_score import best_track, distinct, erase, motion_snr, quick_snr, track_snr
 from tomoe_explore.kernels.tracks import FRAMES, PAD, clipped, search
 from tomoe_explore.reduction.moving import CELL, FIT_BONUS, Candidates, ResidualFilm
 from tomoe_explore.reduction.values import Bools, Doubles, Floats
@@ -60,19 +60,19 @@ class _Search:
 
     def follow(self, track: Track) -> tuple[float, Track]:
         """Score of the best track near one, and that track; the climb is given up where nothing is near."""
-        noise = self.sigma, self.correlation
+        noise = self.sigma, self.correlation, self.width
         film = self.cells, self.used, self.shifts
-        light, *near, _ = best_track(*film, track, noise, (0.5, 1))
+        light, *near = best_track(*film, track, noise, (0.5, 1, False))
         track = near[0], near[1], near[2], near[3]
         hopeless = light < self.keep - HOPE and not self.shines(track)
         if hopeless or self.score(track)[0] < self.keep - HOPE:
             return 0.0, track
-        _, *near, _ = best_track(*film, track, noise, (0.25, 2))
+        _, *near = best_track(*film, track, noise, (0.25, 2, False))
         one = near[0], near[1], near[2], near[3]
         score = self.score(one)[0]
         if score >= SURE or not self.shines(track):
             return score, one
-        _, *near = best_motion(*film, track, (*noise, self.width), (0.5, 3))
+        _, *near = best_track(*film, track, noise, (0.5, 3, True))
         other = near[0], near[1], near[2], near[3]
         return max((score, one), (self.score(other)[0], other))
 
