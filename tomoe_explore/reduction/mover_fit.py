@@ -20,6 +20,7 @@ BLOCK = 18  #: frames that are each other's reference
 #: Part of the signal to noise that must be left without the best pixel: one that flickers leaves half.
 WITHOUT_PIXEL = 0.86
 WITHOUT_STAR, LONG_FWHM = 0.45, 4.0  #: the same without a place as large as a star, of tracks longer than so many FWHM
+WITHOUT_FRAMES = 0.6  #: the same without the two brightest frames: a flash and noise are no mover
 SAME_FWHM = 2.0  #: fits that begin and end this near to a better one's are the same
 FIT_SNR = 6.0  #: least signal to noise of the light in the pixels of `BLOCK` frames
 FAR = 2.5  #: errors; a place farther from the track has less weight (Huber 1964, Ann. Math. Stat. 35, 73)
@@ -144,9 +145,17 @@ class _Fit:
         return float(self.flux * np.sqrt(weight.sum() / max(len(self.frame) / BLOCK, 1.0)))
 
     @property
+    def without_two(self) -> float:
+        """Part of the signal to noise that is left without the two brightest frames."""
+        light, weight = self.values[:, 0] * self.values[:, 1] ** -2, self.values[:, 1] ** -2
+        rest = np.argsort(light / np.sqrt(weight))[:-2]
+        whole = light.sum() / np.sqrt(weight.sum())
+        return float(light[rest].sum() / np.sqrt(weight[rest].sum()) / whole) if len(rest) and whole > 0 else 0.0
+
+    @property
     def is_real(self) -> bool:
-        """Neither one pixel or star alone, nor nothing at all."""
-        return self.sturdy and self.snr > FIT_SNR
+        """Neither one pixel, star or flash alone, nor nothing at all."""
+        return self.sturdy and self.snr > FIT_SNR and self.without_two > WITHOUT_FRAMES
 
     def score(self, searched: float) -> float:
         """Of the mover, with the search's."""
